@@ -1,0 +1,48 @@
+# Two commands: `make demo` and `make test`. Both install what they need, and say so.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+
+.PHONY: demo test lint bench clean system-test
+
+demo: $(VENV)/.run
+	@$(BIN)/commons demo
+
+test: $(VENV)/.dev system-test
+	@$(BIN)/python tests/run.py
+
+lint: $(VENV)/.dev
+	@$(BIN)/python tests/run.py lint types layering
+
+bench: $(VENV)/.dev system-test
+	@$(BIN)/python benchmarks/run.py
+
+# A virtual environment; Debian keeps the module that makes one in a package of its own.
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { \
+	  echo "installing python3-venv with apt"; \
+	  $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq python3-venv; }
+	@echo "making a virtual environment in $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.run: $(VENV)/bin/python requirements.lock pyproject.toml
+	@echo "installing Python packages from requirements.lock"
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps -e .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/bin/python requirements-dev.lock pyproject.toml
+	@echo "installing Python packages from requirements-dev.lock"
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps -e .
+	@touch $(VENV)/.run $@
+
+system-test:
+	@command -v mosquitto >/dev/null || [ -x /usr/sbin/mosquitto ] || { \
+	  echo "installing mosquitto with apt"; \
+	  $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq mosquitto; \
+	  $(SUDO) systemctl disable --now mosquitto 2>/dev/null || true; }
+
+clean:
+	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

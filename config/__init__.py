@@ -1,0 +1,1 @@
+"""Site and profile files become domain values, or exact errors."""

@@ -1,0 +1,1 @@
+"""The edge gateway for shared community facilities."""

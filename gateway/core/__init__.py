@@ -1,0 +1,1 @@
+"""Verbs: pure functions of site, state, readings, event and now."""

@@ -1,0 +1,173 @@
+"""Everything that is true now. One writer applies changes; all others only look."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, TypeVar
+
+from gateway.domain.bookings import Authority, Booking, CommandSeen
+from gateway.domain.calls import Call, CallPointStatus, FireLatch
+from gateway.domain.entity import Entity
+from gateway.domain.faults import Fault
+from gateway.domain.reasons import Reason, reason
+from gateway.domain.records import Record
+from gateway.domain.subjects import Credential, StandingRight, Subject
+from gateway.domain.visits import DoorStatus, ReaderStatus, RoomStatus, Visit
+
+E = TypeVar("E", bound=Entity)
+
+KINDS: dict[str, type[Entity]] = {
+    entity.kind: entity
+    for entity in (
+        Authority,
+        Booking,
+        Call,
+        CallPointStatus,
+        CommandSeen,
+        Credential,
+        DoorStatus,
+        Fault,
+        FireLatch,
+        ReaderStatus,
+        RoomStatus,
+        StandingRight,
+        Subject,
+        Visit,
+    )
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """An entity is now so."""
+
+    entity: Entity
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """An entity is no more."""
+
+    type: type[Entity]
+    id: str
+
+
+Change = Put | Drop
+
+
+class Result(StrEnum):
+    """Answers, in OCPP's words of authorisation where they fit."""
+
+    ACCEPTED = "Accepted"
+    BLOCKED = "Blocked"
+    CONCURRENT = "ConcurrentTx"
+    EXPIRED = "Expired"
+    INVALID = "Invalid"
+    NOT_AT_THIS_LOCATION = "NotAtThisLocation"
+    NOT_AT_THIS_TIME = "NotAtThisTime"
+    UNKNOWN = "Unknown"
+    REJECTED = "Rejected"
+    HELD = "Held"  # a snapshot that waits for a confirmation
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The answer to who asked: a result, the reason, and what a program needs of it."""
+
+    result: Result
+    reason: Reason = field(default_factory=lambda: reason("ok"))
+    data: dict[str, Any] = field(default_factory=dict)
+    durable: bool = True
+
+    @property
+    def accepted(self) -> bool:
+        """True when what was asked is so."""
+        return self.result is Result.ACCEPTED
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What the core decided of one event."""
+
+    changes: tuple[Change, ...] = ()
+    records: tuple[Record, ...] = ()
+    reply: Reply | None = None
+
+
+class State:
+    """Tables of entities with the indexes their types ask for."""
+
+    __slots__ = ("_index", "_tables")
+
+    def __init__(self, entities: Iterable[Entity] = ()) -> None:
+        self._tables: dict[type[Entity], dict[str, Entity]] = {t: {} for t in KINDS.values()}
+        self._index: dict[tuple[type[Entity], str], dict[Any, dict[str, Entity]]] = {
+            (t, name): {} for t in KINDS.values() for name in t.indexed
+        }
+        for entity in entities:
+            self._put(entity)
+
+    def get(self, type_: type[E], id_: str) -> E | None:
+        """The entity of that id, if there is one."""
+        return self._tables[type_].get(id_)  # type: ignore[return-value]
+
+    def all(self, type_: type[E]) -> Iterator[E]:
+        """All entities of a type. Do not change state while looking."""
+        return iter(self._tables[type_].values())  # type: ignore[arg-type]
+
+    def where(self, type_: type[E], name: str, value: Any) -> tuple[E, ...]:
+        """Entities whose indexed field `name` is, or contains, `value`."""
+        found = self._index[type_, name].get(value)
+        return tuple(found.values()) if found else ()  # type: ignore[arg-type]
+
+    def count(self, type_: type[Entity]) -> int:
+        """How many there are."""
+        return len(self._tables[type_])
+
+    def apply(self, changes: Iterable[Change]) -> None:
+        """Make the changes true. Only the step calls this, between decisions."""
+        for change in changes:
+            if isinstance(change, Put):
+                self._put(change.entity)
+            else:
+                self._drop(change.type, change.id)
+
+    def entities(self) -> Iterator[Entity]:
+        """Everything, for a checkpoint."""
+        for table in self._tables.values():
+            yield from table.values()
+
+    def _put(self, entity: Entity) -> None:
+        type_ = type(entity)
+        old = self._tables[type_].get(entity.id)
+        self._tables[type_][entity.id] = entity
+        for name in type_.indexed:
+            if old is not None:
+                if getattr(old, name) == getattr(entity, name):
+                    self._reindex_same(type_, name, entity)
+                    continue
+                self._unindex(type_, name, old)
+            for key in _keys(entity, name):
+                self._index[type_, name].setdefault(key, {})[entity.id] = entity
+
+    def _reindex_same(self, type_: type[Entity], name: str, entity: Entity) -> None:
+        for key in _keys(entity, name):
+            self._index[type_, name][key][entity.id] = entity
+
+    def _drop(self, type_: type[Entity], id_: str) -> None:
+        old = self._tables[type_].pop(id_, None)
+        if old is not None:
+            for name in type_.indexed:
+                self._unindex(type_, name, old)
+
+    def _unindex(self, type_: type[Entity], name: str, entity: Entity) -> None:
+        index = self._index[type_, name]
+        for key in _keys(entity, name):
+            index[key].pop(entity.id, None)
+            if not index[key]:
+                del index[key]
+
+
+def _keys(entity: Entity, name: str) -> tuple[Any, ...]:
+    value = getattr(entity, name)
+    return value if isinstance(value, tuple) else (value,)

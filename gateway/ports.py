@@ -1,0 +1,317 @@
+"""The doors between rooms, as protocols. `Driver` and its friends are stable for third parties."""
+
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from gateway.domain.entity import Entity
+from gateway.domain.errors import Problem
+from gateway.domain.events import CredentialPresented, Event, PointEdge
+from gateway.domain.faults import Health
+from gateway.domain.now import Now
+from gateway.domain.points import (
+    Freshness,
+    Reading,
+    ReadingsView,
+    Setpoint,
+    WriteOutcome,
+)
+from gateway.domain.profile import Profile
+from gateway.domain.records import JournalRecord, Position, Record
+from gateway.domain.site import Channel, Device, Link, Site
+from gateway.domain.state import Change, Reply, State
+from gateway.domain.subjects import Presented
+
+
+class Clock(Protocol):
+    """Where time comes from."""
+
+    def now(self) -> Now:
+        """This instant."""
+        ...
+
+    def mono_ms(self) -> int:
+        """Monotonic milliseconds, cheaper than `now`."""
+        ...
+
+    def wall_ms(self) -> int:
+        """UTC milliseconds as the wall clock has them, trusted or not."""
+        ...
+
+
+# --- drivers ------------------------------------------------------------------------------------
+
+
+class Sink(Protocol):
+    """What a driver tells the gateway. No call blocks, none raises."""
+
+    def freshness(self, device: str, points: Iterable[str], expected_ms: int) -> Freshness:
+        """The cell whose `heard_ms` the driver sets whenever this group is heard live."""
+        ...
+
+    def reading(self, reading: Reading) -> None:
+        """A value that passed its deadband, or whose quality changed. Conflated."""
+        ...
+
+    def edge(self, edge: PointEdge, durable: Callable[[], None] | None = None) -> None:
+        """A happening. Never conflated. `durable` is called once its record is committed."""
+        ...
+
+    def presented(self, event: CredentialPresented) -> None:
+        """Somebody presented a credential."""
+        ...
+
+    def device_health(
+        self, device: str, health: Health, reason_code: str = "device_silent", detail: str = ""
+    ) -> None:
+        """The device's health changed."""
+        ...
+
+    def link_health(self, health: Health, detail: str = "") -> None:
+        """The link's health changed."""
+        ...
+
+    def count(self, what: str, device: str = "") -> None:
+        """Add one to a counter: `polls`, `timeouts`, `garbage`, `messages`, `reconnects` …"""
+        ...
+
+
+class Credentials(Protocol):
+    """Turns what people present into digests and claims, before anything else sees it."""
+
+    def pin(self, text: str, identifier: str | None = None) -> Presented:
+        """A typed PIN, as a keyed digest."""
+        ...
+
+    def card(self, uid: str) -> Presented:
+        """A card's number, as a keyed digest."""
+        ...
+
+    def signed_pass(self, token: str) -> Presented:
+        """A signed pass, verified offline; `problem` is set when it cannot be."""
+        ...
+
+
+class Driver(Protocol):
+    """One link and the devices on it."""
+
+    async def run(self) -> None:
+        """Serve the link until cancelled, reconnecting for ever. An exception here is a bug."""
+        ...
+
+    async def write(self, setpoint: Setpoint, *, urgent: bool = False) -> WriteOutcome:
+        """Write one setpoint to its device, ahead of reads. Never raises for what a device does."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class LinkSetup:
+    """What a driver is made from: one link, its devices and profiles, and its surroundings."""
+
+    link: Link
+    devices: Sequence[Device]
+    profiles: Mapping[str, Profile]
+    poll_ms: Mapping[str, int]
+    sink: Sink
+    credentials: Credentials
+    clock: Clock
+
+
+class DriverKind(Protocol):
+    """A way to talk to devices, found by name in the registry or a third party's entry point."""
+
+    name: str
+
+    def check_profile(self, profile: Profile) -> list[Problem]:
+        """What is wrong in the bindings of a profile. `Problem.file` may be left empty."""
+        ...
+
+    def check_link(
+        self, link: Link, devices: Sequence[Device], profiles: Mapping[str, Profile]
+    ) -> list[Problem]:
+        """What would fail at run time on a link: addresses, line settings, call points."""
+        ...
+
+    def open(self, setup: LinkSetup) -> Driver:
+        """A driver for the link. Connects in `run`, not here."""
+        ...
+
+
+# --- store --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Stamped:
+    """A record with the instant of its decision."""
+
+    record: Record
+    now: Now
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What one transaction commits: records, and the entities they changed."""
+
+    number: int
+    records: tuple[Stamped, ...]
+    changes: tuple[Change, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What the store really holds."""
+
+    entities: tuple[Entity, ...]
+    head: Position
+    meta: Mapping[str, str]
+
+
+class Store(Protocol):
+    """Durable state and journal. Used from the one writer thread alone; raises StoreError."""
+
+    def open(self) -> Loaded:
+        """Open or make the database, migrate it, and load everything."""
+        ...
+
+    def commit(self, batch: Batch) -> Position:
+        """Commit a batch in one transaction, durably; the position of its last record."""
+        ...
+
+    def set_meta(self, values: Mapping[str, str]) -> None:
+        """Keep small facts of the gateway itself (last trusted time, boot)."""
+        ...
+
+    def close(self) -> None:
+        """Close the database. May be opened again."""
+        ...
+
+
+class JournalReader(Protocol):
+    """Readers of the journal, each with a cursor of its own. Safe from any thread."""
+
+    def head(self) -> Position:
+        """The last record committed."""
+        ...
+
+    def read(self, after: int, limit: int = 500) -> list[JournalRecord]:
+        """Records with a greater seq, in order."""
+        ...
+
+    def read_urgent(self, after: int, limit: int = 100) -> list[JournalRecord]:
+        """Urgent records with a greater seq, in order: calls go up ahead of the backlog."""
+        ...
+
+    def cursor(self, reader: str) -> int:
+        """How far a named reader has got; 0 if never."""
+        ...
+
+    def set_cursor(self, reader: str, seq: int) -> None:
+        """A reader has everything up to seq."""
+        ...
+
+
+# --- engine -------------------------------------------------------------------------------------
+
+
+class Engine(Protocol):
+    """The only writer: two doors."""
+
+    def tell(self, event: Event, durable: Callable[[], None] | None = None) -> None:
+        """Hand over an event; `durable` is called once what it caused is committed."""
+        ...
+
+    async def ask(self, event: Event) -> Reply:
+        """Hand over an event and wait for its reply, which comes once its record is durable."""
+        ...
+
+
+class Views(Protocol):
+    """What the API, the uplink and the pages may look at. Nothing here changes anything."""
+
+    @property
+    def site(self) -> Site:
+        """The site as loaded."""
+        ...
+
+    @property
+    def state(self) -> State:
+        """What is true now (decided, perhaps not yet durable)."""
+        ...
+
+    @property
+    def readings(self) -> ReadingsView:
+        """The latest readings."""
+        ...
+
+    def now(self) -> Now:
+        """This instant."""
+        ...
+
+    def desired(self) -> Sequence[Setpoint]:
+        """What every writable point should be."""
+        ...
+
+    def health(self) -> Mapping[str, Health]:
+        """Links and devices by id (`link:<id>`, `device:<id>`)."""
+        ...
+
+    def counters(self) -> Mapping[tuple[str, str, str], int]:
+        """(link, device, what) → count since the start."""
+        ...
+
+    def storage_lost(self) -> str:
+        """Why the store cannot be written; empty when it can."""
+        ...
+
+
+# --- people and platform ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Notification:
+    """A call, as one step of its escalation tells it to one channel."""
+
+    call: str
+    step: int
+    channel: Channel
+    body: Mapping[str, Any]
+
+
+class Notifier(Protocol):
+    """Carries notifications to people; never groups, delays or drops one (E9)."""
+
+    async def deliver(self, notification: Notification) -> str:
+        """Deliver; the detail of the confirmation. Raises GatewayError when it could not."""
+        ...
+
+
+class Transport(Protocol):
+    """How the uplink's messages travel."""
+
+    async def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
+        """Hand a message to the broker, QoS 1. Raises UplinkError."""
+        ...
+
+    def messages(self) -> AsyncIterator[tuple[str, bytes, bool]]:
+        """(topic, payload, retained) as they come. Raises UplinkError when the link breaks."""
+        ...
+
+
+__all__ = [
+    "Batch",
+    "Clock",
+    "Credentials",
+    "Driver",
+    "DriverKind",
+    "Engine",
+    "JournalReader",
+    "LinkSetup",
+    "Loaded",
+    "Notification",
+    "Notifier",
+    "Sink",
+    "Stamped",
+    "Store",
+    "Transport",
+    "Views",
+]

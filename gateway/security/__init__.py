@@ -1,0 +1,1 @@
+"""PINs, passes, roles: the one room with crypto in it."""

@@ -1,0 +1,1 @@
+"""Journal up; bookings, rights and commands down."""

@@ -1,0 +1,1 @@
+"""Physical models of devices, faces for them on the wire, and the people who use them."""
