@@ -11,16 +11,18 @@ from gateway.domain.faults import Health
 from gateway.domain.now import Now
 from gateway.domain.points import (
     Freshness,
+    PointRef,
     Reading,
     ReadingsView,
     Setpoint,
     WriteOutcome,
 )
-from gateway.domain.profile import Profile
+from gateway.domain.profile import PollClass, Profile
 from gateway.domain.records import JournalRecord, Position, Record
 from gateway.domain.site import Channel, Device, Link, Site
 from gateway.domain.state import Change, Reply, State
 from gateway.domain.subjects import Presented
+from gateway.domain.uses import Watch
 
 
 class Clock(Protocol):
@@ -106,12 +108,16 @@ class Driver(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class LinkSetup:
-    """What a driver is made from: one link, its devices and profiles, and its surroundings."""
+    """What a driver is made from: one link, its devices and profiles, and its surroundings.
+
+    `watches` overrides a profile's edge and poll class for points that the site uses for more.
+    """
 
     link: Link
     devices: Sequence[Device]
     profiles: Mapping[str, Profile]
-    poll_ms: Mapping[str, int]
+    watches: Mapping[PointRef, Watch]
+    poll_ms: Mapping[PollClass, int]
     sink: Sink
     credentials: Credentials
     clock: Clock

@@ -34,6 +34,7 @@ class Edge(StrEnum):
     NONE = "none"
     PRESS = "press"  # counts at its first active sample (RULES E1)
     DOOR = "door"  # settles for 100 ms
+    SUPERVISED = "supervised"  # two equal readings change it (RULES A3)
     CREDENTIAL = "credential"  # a card or PIN was presented
     CHANGE = "change"  # each change of value
 

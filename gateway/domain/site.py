@@ -7,7 +7,7 @@ from typing import Any
 
 from gateway.domain.now import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
 from gateway.domain.points import PointRef
-from gateway.domain.profile import Profile
+from gateway.domain.profile import PointSpec, PollClass, Profile
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,7 +250,7 @@ class Equipment:
     profiles: Mapping[str, Profile]
     heartbeat: tuple[PointRef, ...] = ()  # "in service" lamps (RULES E8)
 
-    def spec_of(self, ref: PointRef) -> Any:
+    def spec_of(self, ref: PointRef) -> PointSpec:
         """The profile row of a point. Raises KeyError."""
         return self.profiles[self.devices[ref.device].profile].points[ref.point]
 
@@ -263,6 +263,16 @@ class Safety:
     escalations: Mapping[str, Escalation]
     channels: Mapping[str, Channel]
     fire_zones: Mapping[str, FireZone]
+
+
+POLL_MS: Mapping[PollClass, int] = {
+    PollClass.SAFETY: 200,
+    PollClass.DOOR: 500,
+    PollClass.SENSOR: 2 * SECOND_MS,
+    PollClass.SLOW: 5 * SECOND_MS,
+    PollClass.BATTERY: HOUR_MS,
+    PollClass.EVENT: 0,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,7 +323,7 @@ class Settings:
     access: AccessSettings = AccessSettings()
     booking: BookingSettings = BookingSettings()
     emergency: EmergencySettings = EmergencySettings()
-    poll_ms: Mapping[str, int] = field(default_factory=dict)
+    poll_ms: Mapping[PollClass, int] = field(default_factory=lambda: dict(POLL_MS))
     listen: str = "127.0.0.1:8080"
     retention_days: Mapping[str, int] = field(default_factory=dict)
     uplink: Mapping[str, Any] = field(default_factory=dict)

@@ -1,0 +1,115 @@
+"""What each point of the devices is used for, as the site refers to it.
+
+A relay board's input is a door contact or a call button only by what the site wires to it, so how
+closely it is watched follows from its use, not from its profile.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import lru_cache
+
+from gateway.domain.points import PointRef
+from gateway.domain.profile import Edge, PollClass
+from gateway.domain.site import CallPoint, Door, FireZone, Site
+
+
+class Use(StrEnum):
+    """The part a point plays."""
+
+    STRIKE = "strike"
+    HOLD = "hold"
+    CONTACT = "contact"
+    LOCK = "lock"
+    EXIT = "exit"
+    READER = "reader"
+    SENSOR = "sensor"
+    CALL = "call"
+    SIREN = "siren"
+    LAMP = "lamp"
+    FIRE = "fire"
+    HEARTBEAT = "heartbeat"
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """How closely a driver watches a point: its edges and its poll class."""
+
+    edge: Edge
+    poll: PollClass
+
+
+WATCH: dict[Use, Watch] = {
+    Use.CONTACT: Watch(Edge.DOOR, PollClass.DOOR),
+    Use.EXIT: Watch(Edge.PRESS, PollClass.SAFETY),
+    Use.CALL: Watch(Edge.PRESS, PollClass.SAFETY),
+    Use.FIRE: Watch(Edge.SUPERVISED, PollClass.SAFETY),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """One use of a point by one door, facility, call point or fire zone (`owner`)."""
+
+    use: Use
+    owner: str
+
+
+@lru_cache(maxsize=4)
+def uses(site: Site) -> dict[PointRef, tuple[Used, ...]]:
+    """Every point the site refers to, with its uses."""
+    found: dict[PointRef, tuple[Used, ...]] = {}
+    for ref, used in _all_uses(site):
+        found[ref] = (*found.get(ref, ()), used)
+    return found
+
+
+def watches(site: Site) -> dict[PointRef, Watch]:
+    """How closely each used point is watched, where its use says so and not its profile."""
+    found: dict[PointRef, Watch] = {}
+    for ref, used_by in uses(site).items():
+        for used in used_by:
+            if used.use in WATCH:
+                found[ref] = WATCH[used.use]
+    return found
+
+
+def _all_uses(site: Site) -> Iterator[tuple[PointRef, Used]]:
+    for door in site.doors.values():
+        yield from _door_uses(door)
+    for facility in site.facilities.values():
+        for sensor in facility.sensors:
+            yield sensor.point, Used(Use.SENSOR, facility.id)
+    for call_point in site.safety.call_points.values():
+        yield from _call_uses(call_point)
+    for zone in site.safety.fire_zones.values():
+        yield from _fire_uses(zone)
+    for ref in site.equipment.heartbeat:
+        yield ref, Used(Use.HEARTBEAT, site.id)
+
+
+def _door_uses(door: Door) -> Iterator[tuple[PointRef, Used]]:
+    points = door.points
+    yield points.strike, Used(Use.STRIKE, door.id)
+    for ref, use in (
+        (points.contact, Use.CONTACT),
+        (points.lock, Use.LOCK),
+        (points.exit_button, Use.EXIT),
+        (points.hold, Use.HOLD),
+    ):
+        if ref is not None:
+            yield ref, Used(use, door.id)
+    for reader in points.readers:
+        yield reader, Used(Use.READER, door.id)
+
+
+def _call_uses(call_point: CallPoint) -> Iterator[tuple[PointRef, Used]]:
+    yield call_point.point, Used(Use.CALL, call_point.id)
+    for ref in call_point.outputs.sirens:
+        yield ref, Used(Use.SIREN, call_point.id)
+    for ref in call_point.outputs.lamps:
+        yield ref, Used(Use.LAMP, call_point.id)
+
+
+def _fire_uses(zone: FireZone) -> Iterator[tuple[PointRef, Used]]:
+    yield zone.input, Used(Use.FIRE, zone.id)
