@@ -1,0 +1,169 @@
+"""Finds happenings in samples of a point: pure, no I/O, no clock.
+
+Rules:
+- Press (RULES E1): counts at its first active sample and re-arms after 1 s inactive; armed at the
+  start and after a loss, so active at first sight is a press. A counter gives how many; its first
+  sample is the base, and a counter that fell was reset and counts from 0.
+- Door: a change that still stands 100 ms after it was first seen.
+- Supervised (RULES A3): two equal samples in a row change it.
+- Change: each change of value.
+Doors, supervised points and changes are also found at first sight, and after a loss, with
+`first_sight` set. A sample without a value is no evidence: it is not fed to a watcher.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from gateway.domain.points import Value
+from gateway.domain.profile import Edge
+
+REARM_MS = 1_000
+SETTLE_MS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A happening, as `PointEdge` will tell it."""
+
+    value: Value
+    count: int = 1
+    first_sight: bool = False
+
+
+class Watcher(Protocol):
+    """Watches one point."""
+
+    value: Value | None  # as settled; None until the first sight is settled
+
+    @property
+    def unsettled_ms(self) -> int | None:
+        """Monotonic time from which another sample settles what is open; None if nothing is."""
+        ...
+
+    def take(self, value: Value, mono_ms: int) -> Found | None:
+        """One sample; the happening it shows, if any."""
+        ...
+
+    def lost(self) -> None:
+        """The device was lost: the next sample is a first sight."""
+        ...
+
+
+def watcher(edge: Edge) -> Watcher | None:
+    """A watcher for that kind of edge; None where samples show none."""
+    match edge:
+        case Edge.PRESS:
+            return Press()
+        case Edge.DOOR:
+            return Settled(wait_ms=SETTLE_MS)
+        case Edge.SUPERVISED:
+            return Settled(wait_ms=0)
+        case Edge.CHANGE:
+            return Change()
+        case Edge.NONE | Edge.CREDENTIAL:
+            return None
+
+
+class Press:
+    """A button (bool) or a counter of presses (int)."""
+
+    __slots__ = ("_armed", "_fresh", "_idle_since_ms", "value")
+
+    unsettled_ms = None
+
+    def __init__(self) -> None:
+        self.value: Value | None = None
+        self._fresh = True
+        self._armed = True
+        self._idle_since_ms = 0
+
+    def take(self, value: Value, mono_ms: int) -> Found | None:
+        """One sample of the button or counter."""
+        if isinstance(value, bool):
+            return self._button(value, mono_ms)
+        return self._counter(int(value))
+
+    def lost(self) -> None:
+        """A button found active next is a press; a counter goes on from where it was."""
+        self._fresh = self._armed = True
+
+    def _button(self, active: bool, mono_ms: int) -> Found | None:
+        fresh, self._fresh = self._fresh, False
+        was_active, self.value = self.value, active
+        if not active:
+            if was_active:
+                self._idle_since_ms = mono_ms
+            return None
+        if not (self._armed or (not was_active and mono_ms - self._idle_since_ms >= REARM_MS)):
+            return None
+        self._armed = False
+        return Found(True, first_sight=fresh)
+
+    def _counter(self, value: int) -> Found | None:
+        before, self.value = self.value, value
+        fresh, self._fresh = self._fresh, False
+        if before is None or value == before:
+            return None
+        count = value - int(before) if value > int(before) else value
+        return Found(value, count, fresh) if count else None
+
+
+class Settled:
+    """A value that changes once a later sample, at least `wait_ms` after, shows it again."""
+
+    __slots__ = ("_candidate", "_fresh", "_since_ms", "_wait_ms", "value")
+
+    def __init__(self, wait_ms: int) -> None:
+        self.value: Value | None = None
+        self._wait_ms = wait_ms
+        self._fresh = True
+        self._candidate: Value | None = None
+        self._since_ms = 0
+
+    @property
+    def unsettled_ms(self) -> int | None:
+        """When a candidate may become the value."""
+        return None if self._candidate is None else self._since_ms + self._wait_ms
+
+    def take(self, value: Value, mono_ms: int) -> Found | None:
+        """One sample."""
+        if value == self.value and not self._fresh:
+            self._candidate = None
+            return None
+        if value != self._candidate:
+            self._candidate, self._since_ms = value, mono_ms
+            return None
+        if mono_ms - self._since_ms < self._wait_ms:
+            return None
+        fresh, self._fresh = self._fresh, False
+        self.value, self._candidate = value, None
+        return Found(value, first_sight=fresh)
+
+    def lost(self) -> None:
+        """What was seen before the loss settles nothing after it."""
+        self._fresh = True
+        self._candidate = None
+
+
+class Change:
+    """Each change of value."""
+
+    __slots__ = ("_fresh", "value")
+
+    unsettled_ms = None
+
+    def __init__(self) -> None:
+        self.value: Value | None = None
+        self._fresh = True
+
+    def take(self, value: Value, mono_ms: int) -> Found | None:  # noqa: ARG002 (a Watcher)
+        """One sample."""
+        fresh, self._fresh = self._fresh, False
+        if value == self.value and not fresh:
+            return None
+        self.value = value
+        return Found(value, first_sight=fresh)
+
+    def lost(self) -> None:
+        """The next sample is told, whatever it is."""
+        self._fresh = True
