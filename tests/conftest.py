@@ -1,0 +1,3 @@
+"""What every part of the tests may use."""
+
+pytest_plugins = ["fixtures.broker"]
