@@ -1,0 +1,120 @@
+"""The physical world of one site, built from the site's own files. No sockets, no clock.
+
+Rules: a point shows what the thing wired to it does, unless it is stuck. People are in one place at
+a time, and change it only by a door. `step` is called as time goes by; a reading in between is
+exact for everything but sensors, which see what `step` shows them.
+"""
+
+from collections.abc import Callable, Mapping
+
+from gateway.domain.points import PointRef, Value
+from gateway.domain.site import Site
+from simulators.models.button import Button, FirePanel
+from simulators.models.door import Door
+from simulators.models.lock import Lock
+from simulators.models.power import Meter, Plug
+from simulators.models.relay import Relay
+from simulators.models.room import Room
+from simulators.models.sensors import AirSensor, MotionSensor, StillSensor
+
+Source = Callable[[int], Value]
+Sensor = MotionSensor | StillSensor | AirSensor
+
+
+class Town:
+    """Doors, rooms, buttons and boards, and the people among them."""
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+        self.doors: dict[str, Door] = {}
+        self.locks: dict[str, Lock] = {}
+        self.rooms: dict[str, Room] = {}
+        self.buttons: dict[str, Button] = {}
+        self.panels: dict[str, FirePanel] = {}
+        self.sensors: dict[PointRef, Sensor] = {}
+        self.meters: dict[str, Meter] = {}
+        self.plugs: dict[str, Plug] = {}
+        self.relays: dict[tuple[str, int], Relay] = {}
+        self.sources: dict[PointRef, Source] = {}
+        self.stuck: dict[PointRef, Value] = {}
+        self.whereabouts: dict[str, str] = {}
+
+    def step(self, now_ms: int) -> None:
+        """Time went by."""
+        for sensor in self.sensors.values():
+            sensor.see(now_ms)
+        for meter in self.meters.values():
+            meter.step(now_ms)
+
+    def value(self, ref: PointRef, now_ms: int) -> Value:
+        """What a point of a device shows. Raises KeyError for one that no profile has."""
+        if ref in self.stuck:
+            return self.stuck[ref]
+        return self.sources[ref](now_ms)
+
+    # --- people -------------------------------------------------------------------------------
+
+    def enter(self, door: str, person: str, now_ms: int) -> bool:
+        """Somebody opens a door from outside and goes in; False when it is locked."""
+        if not self.doors[door].pull(now_ms):
+            return False
+        self._move(person, self.site.doors[door].place, now_ms)
+        return True
+
+    def leave(self, door: str, person: str, now_ms: int) -> bool:
+        """Somebody opens a door from inside and goes out; False when it does not open."""
+        if not self.doors[door].push(now_ms):
+            return False
+        self._move(person, self.outside(door), now_ms)
+        return True
+
+    def force(self, door: str, person: str, now_ms: int) -> bool:
+        """Somebody breaks in."""
+        if not self.doors[door].force(now_ms):
+            return False
+        self._move(person, self.site.doors[door].place, now_ms)
+        return True
+
+    def outside(self, door: str) -> str:
+        """The place before a door: the one around the place it leads into."""
+        return self.site.places[self.site.doors[door].place].parent or ""
+
+    def _move(self, person: str, place: str, now_ms: int) -> None:
+        before = self.whereabouts.get(person)
+        if before in self.rooms:
+            self.rooms[before].leave(person, now_ms)
+        self.whereabouts[person] = place
+        if place in self.rooms:
+            self.rooms[place].enter(person, now_ms)
+
+    # --- what people see and hear ---------------------------------------------------------------
+
+    def siren_sounds(self, call_point: str, now_ms: int) -> bool:
+        """A siren of this call point sounds."""
+        outputs = self.site.safety.call_points[call_point].outputs
+        return any(self.relay(ref).on(now_ms) for ref in outputs.sirens)
+
+    def lamps(self, call_point: str) -> tuple[Relay, ...]:
+        """The relays behind the lamps of this call point."""
+        outputs = self.site.safety.call_points[call_point].outputs
+        return tuple(self.relay(ref) for ref in outputs.lamps)
+
+    def strike(self, door: str) -> Relay:
+        """The relay that releases a door. Raises KeyError where a lock does it."""
+        return self.relay(self.site.doors[door].points.strike)
+
+    def relay(self, ref: PointRef) -> Relay:
+        """The relay behind a point of a relay board."""
+        channel = channel_of(ref)
+        if channel is None:
+            raise KeyError(f"{ref} is no relay")
+        return self.relays[ref.device, channel]
+
+
+CHANNELS: Mapping[str, str] = {"relay": "relay", "pulse": "relay", "signal": "relay"}
+
+
+def channel_of(ref: PointRef) -> int | None:
+    """Which relay of its board a point drives, from 1; None when it drives none."""
+    kind, _, number = ref.point.rpartition("_")
+    return int(number) if kind in CHANNELS and number.isdigit() else None
