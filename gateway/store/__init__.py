@@ -1,1 +1,1 @@
-"""Durable state and the journal."""
+"""Durable state and journal, in one SQLite database."""

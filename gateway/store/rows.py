@@ -1,0 +1,158 @@
+"""Records as journal rows, and back: canonical bytes, digests, and the chain over them.
+
+A payload is canonical JSON: sorted keys, no spaces, UTF-8, whole numbers only. Its exact bytes are
+hashed, kept and sent. Nothing that a record holds can stop a commit: what JSON does not know is
+written as text.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
+
+from gateway.domain.records import (
+    NO_PERSONAL,
+    Fact,
+    JournalRecord,
+    Position,
+    chain_next,
+    personal_digest,
+    retention_of,
+)
+from gateway.ports import Stamped
+
+SALT_BYTES = 16
+
+_COLUMNS = {fact: (fact.value, retention_of(fact).value) for fact in Fact}
+
+
+def _plain(value: Any) -> Any:
+    """What JSON does not know, as something it does."""
+    if isinstance(value, Mapping):
+        return dict(value)
+    return sorted(value) if isinstance(value, set | frozenset) else str(value)
+
+
+# the encoder that `json` would otherwise make anew for every call
+_make_encoder: Any = json.encoder.c_make_encoder  # type: ignore[attr-defined]  # not in its stubs
+_encode: Callable[[Any, int], tuple[str, ...]] = _make_encoder(
+    None, _plain, json.encoder.encode_basestring, None, ":", ",", True, False, False
+)
+
+
+class JournalRow(NamedTuple):
+    """One row of the journal, its columns in the order of the table."""
+
+    number: int
+    fact: str
+    retention: str
+    at_ms: int
+    trusted: bool
+    urgent: bool
+    payload: bytes | None
+    payload_digest: bytes
+    personal: bytes | None
+    salt: bytes | None
+    personal_digest: bytes | None
+    chain: bytes
+
+
+class Head(NamedTuple):
+    """The end of the journal: its epoch and base, the last number, the hash of the last record."""
+
+    epoch: str
+    base: int
+    number: int
+    chain: bytes
+
+    @property
+    def position(self) -> Position:
+        """The position of the last record."""
+        return Position(self.epoch, self.number - self.base)
+
+
+def seal(
+    records: Iterable[Stamped], head: Head, salt: Callable[[int], bytes]
+) -> tuple[list[JournalRow], Head]:
+    """The rows of records that follow the head, and the head after them."""
+    rows = []
+    number, chain = head.number, head.chain
+    for stamped in records:
+        number += 1
+        rows.append(_seal_one(stamped, number, number - head.base, chain, salt))
+        chain = rows[-1].chain
+    return rows, head._replace(number=number, chain=chain)
+
+
+def record_of(row: JournalRow, epoch: str, base: int) -> JournalRecord:
+    """The record of a row."""
+    return JournalRecord(
+        position=Position(epoch, row.number - base),
+        fact=Fact(row.fact),
+        at_ms=row.at_ms,
+        payload=row.payload,
+        payload_digest=row.payload_digest,
+        personal=row.personal,
+        salt=row.salt,
+        personal_digest=row.personal_digest or NO_PERSONAL,
+        chain=row.chain,
+        urgent=bool(row.urgent),
+    )
+
+
+def canonical(value: Mapping[str, Any]) -> bytes:
+    """Canonical JSON bytes of an object without floats."""
+    return "".join(_encode(value, 0)).encode("utf-8", "replace")
+
+
+def _seal_one(
+    stamped: Stamped, number: int, seq: int, previous: bytes, salt: Callable[[int], bytes]
+) -> JournalRow:
+    record, now = stamped.record, stamped.now
+    fact, retention = _COLUMNS[record.fact]
+    payload = canonical(
+        {
+            "type": fact,
+            "at_ms": now.wall_ms,
+            "mono_ms": now.mono_ms,
+            "boot": now.boot,
+            "trust": now.trust,
+            "timeline": now.timeline,
+            "data": _whole(record.data) if _fractional(record.data.values()) else record.data,
+        }
+    )
+    personal = personal_salt = of_personal = None
+    if record.personal:
+        personal = canonical(record.personal)
+        personal_salt = salt(SALT_BYTES)
+        of_personal = personal_digest(personal_salt, personal)
+    digest = hashlib.sha256(payload).digest()
+    chain = chain_next(previous, seq, digest, of_personal or NO_PERSONAL)
+    columns = (number, fact, retention, now.wall_ms, now.trusted, record.urgent, payload, digest)
+    return JournalRow(*columns, personal, personal_salt, of_personal, chain)
+
+
+def _fractional(values: Iterable[Any]) -> bool:
+    for value in values:
+        kind = type(value)
+        if kind is float or (kind in _NESTED and _fractional(_inner(value))):
+            return True
+    return False
+
+
+_NESTED = (dict, list, tuple)
+
+
+def _inner(value: Any) -> Iterable[Any]:
+    return value.values() if isinstance(value, dict) else value
+
+
+def _whole(value: Any) -> Any:
+    """The value with every float as text: a fraction would read differently elsewhere."""
+    if isinstance(value, float):
+        return repr(value)
+    if isinstance(value, Mapping):
+        return {key: _whole(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_whole(inner) for inner in value]
+    return value
