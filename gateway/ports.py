@@ -20,7 +20,7 @@ from gateway.domain.points import (
 from gateway.domain.profile import PollClass, Profile
 from gateway.domain.records import JournalRecord, Position, Record
 from gateway.domain.site import Channel, Device, Link, Site
-from gateway.domain.state import Change, Reply, State
+from gateway.domain.state import Change, Decision, Reply, State
 from gateway.domain.subjects import Presented
 from gateway.domain.uses import Watch
 
@@ -228,6 +228,14 @@ class Engine(Protocol):
 
     async def ask(self, event: Event) -> Reply:
         """Hand over an event and wait for its reply, which comes once its record is durable."""
+        ...
+
+    def question(self, event: Event) -> Decision:
+        """What would be decided now: commits nothing, moves nothing."""
+        ...
+
+    async def committed(self, after: int) -> Position:
+        """Wait until a record beyond `after` is durable; the position of the last one."""
         ...
 
 

@@ -49,13 +49,17 @@ class Presses:
 
 @dataclass(frozen=True, slots=True)
 class Climb:
-    """How far a call has climbed. `since` measures the step's wait on monotonic time."""
+    """How far a call has climbed: `step` steps were told, the last one `since` ago.
+
+    After an acknowledgement `since` measures the wait for somebody to attend.
+    """
 
     step: int
     since: Elapsed
     raised: Elapsed  # since the last (re)raise: bounds the siren
     raises: int = 1
     fine: bool = False  # the person said they are fine: shown, and stops nothing
+    silenced: bool = False  # the siren's time is over, the call is not
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +77,6 @@ class Call:
     climb: Climb
     person: str = ""
     test: bool = False
-    not_durable: bool = False
 
     @property
     def open(self) -> bool:
@@ -95,9 +98,8 @@ class CallPointStatus:
     id: str
     test_by: str = ""
     test_since: Elapsed | None = None
-    last_test_ms: int | None = None
-    last_test_press_mono_ms: int = -1
-    boot: str = ""
+    untested_since_ms: int | None = None
+    watched: Elapsed | None = None  # since this boot began to listen for it (E5)
 
 
 @dataclass(frozen=True, slots=True)

@@ -121,6 +121,9 @@ class SetpointReached:
 # --- from time and the gateway itself -----------------------------------------------------------
 
 
+SUPERVISION = "supervision"  # the kind of deadline that looks at everything, slowly
+
+
 @dataclass(frozen=True, slots=True)
 class DeadlineReached:
     """Something of this entity may be due; what it is, is recomputed from state."""

@@ -56,7 +56,6 @@ class Credential:
     type: CredentialKind
     digest: Secret
     blocked: bool = False
-    failures: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,11 +47,11 @@ class DoorStatus:
 
 @dataclass(frozen=True, slots=True)
 class ReaderStatus:
-    """A reader's failed tries without an identifier (A5). Waits are kept over restarts."""
+    """Failed tries at a reader, or for one subject (A5). Waits are kept over restarts."""
 
     kind: ClassVar[str] = "reader"
     indexed: ClassVar[tuple[str, ...]] = ()
-    id: str  # device/point, or the name of an API terminal
+    id: str  # device/point, `terminal:<door>`, or `subject:<id>` for tries with an identifier
     failures: int = 0
     wait_ms: int = 0
     waited: Elapsed | None = None

@@ -1,0 +1,69 @@
+"""Weekly hours on the wall's clock (RULES U3): over midnight, in days of 23 to 25 h."""
+
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from gateway.domain.site import WeeklyHours
+
+
+def local(wall_ms: int, zone: ZoneInfo) -> datetime:
+    """The local time of an instant."""
+    return datetime.fromtimestamp(wall_ms / 1000, zone)
+
+
+def instant_ms(day: datetime, minute: int, zone: ZoneInfo) -> int:
+    """The instant of a local minute of a local day.
+
+    A time that daylight saving skips is the next that exists; a repeated one is its first.
+    """
+    naive = datetime(day.year, day.month, day.day) + timedelta(minutes=minute)  # noqa: DTZ001 (made aware below)
+    aware = naive.replace(tzinfo=zone, fold=0)
+    there_and_back = aware.astimezone(UTC).astimezone(zone)
+    if there_and_back.replace(tzinfo=None) != naive:
+        return _first_after_gap_ms(naive, zone)
+    return int(aware.timestamp() * 1000)
+
+
+def _first_after_gap_ms(naive: datetime, zone: ZoneInfo) -> int:
+    # In the gap, fold=1 reads with the offset of after: that instant lies before the change,
+    # and the change itself is where the skipped time would have begun.
+    before = naive.replace(tzinfo=zone, fold=0).utcoffset()
+    after = naive.replace(tzinfo=zone, fold=1).utcoffset()
+    assert before is not None
+    assert after is not None
+    low = naive.replace(tzinfo=UTC) - max(before, after)
+    high = naive.replace(tzinfo=UTC) - min(before, after)
+    while high - low > timedelta(seconds=1):
+        middle = low + (high - low) / 2
+        if middle.astimezone(zone).utcoffset() == after:
+            high = middle
+        else:
+            low = middle
+    return round(high.timestamp()) * 1000
+
+
+def spans_around(
+    hours: WeeklyHours, wall_ms: int, zone: ZoneInfo, days: int = 8
+) -> list[tuple[int, int]]:
+    """The instants `[from, to)` of every span that begins within a day before to `days` after."""
+    here = local(wall_ms, zone)
+    found = []
+    for offset in range(-1, days):
+        day = here + timedelta(days=offset)
+        for weekday, start, end in hours.spans:
+            if day.weekday() == weekday:
+                found.append((instant_ms(day, start, zone), instant_ms(day, end, zone)))
+    return sorted(found)
+
+
+def within(hours: WeeklyHours | None, wall_ms: int, zone: ZoneInfo) -> bool:
+    """True when the instant lies in the weekly hours; always, where there are none."""
+    if hours is None:
+        return True
+    return any(start <= wall_ms < end for start, end in spans_around(hours, wall_ms, zone, days=1))
+
+
+def next_change_ms(hours: WeeklyHours, wall_ms: int, zone: ZoneInfo) -> int | None:
+    """The next instant at which the hours begin or end."""
+    edges = (edge for span in spans_around(hours, wall_ms, zone) for edge in span)
+    return min((edge for edge in edges if edge > wall_ms), default=None)

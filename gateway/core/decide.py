@@ -1,0 +1,155 @@
+"""Route one event to the rule that decides it."""
+
+from collections.abc import Callable
+from typing import Any
+
+from gateway.core import (
+    access,
+    authority,
+    booking,
+    commands,
+    deadlines,
+    doors,
+    emergency,
+    occupancy,
+    supervision,
+)
+from gateway.core.draft import Draft
+from gateway.domain import events
+from gateway.domain.now import Now
+from gateway.domain.points import Reading, ReadingsView
+from gateway.domain.records import Fact
+from gateway.domain.site import Site
+from gateway.domain.state import Decision, Reply, State
+from gateway.domain.subjects import Role, Subject
+from gateway.domain.uses import Use, uses
+from gateway.domain.visits import DoorStatus
+
+
+def decide(
+    site: Site, state: State, readings: ReadingsView, event: events.Event, now: Now
+) -> Decision:
+    """What is now true because of one event: changes, facts, and the reply to who asked."""
+    draft = Draft(site, state, readings, now)
+    reply = _RULES[type(event)](draft, event)
+    return draft.decision(reply)
+
+
+def _presented(draft: Draft, event: events.CredentialPresented) -> Reply:
+    reply = access.present(draft, event)
+    door = draft.site.doors.get(str(reply.data.get("door", "")))
+    grant = reply.data.get("grant")
+    if door is not None and grant:
+        status = draft.get(DoorStatus, door.id)
+        granted_to = status.grant.subject if status and status.grant else None
+        subject = draft.get(Subject, granted_to or "")
+        if subject is not None and Role.RESPONDER in subject.roles:
+            emergency.responder_seen(draft, door.place, subject.id)
+    return reply
+
+
+def _edge(draft: Draft, event: events.PointEdge) -> Reply | None:
+    reply: Reply | None = None
+    site = draft.site
+    for used in uses(site).get(event.ref, ()):
+        match used.use:
+            case Use.CALL:
+                reply = emergency.pressed(draft, site.safety.call_points[used.owner], event)
+            case Use.FIRE:
+                emergency.fire_input(draft, site.safety.fire_zones[used.owner], event)
+            case Use.CONTACT:
+                doors.contact_moved(draft, site.doors[used.owner], event)
+            case Use.EXIT:
+                doors.exit_pressed(draft, site.doors[used.owner])
+            case Use.LOCK:
+                doors.lock_read(draft, site.doors[used.owner], draft.reading(event.ref))
+            case _:
+                pass
+    if event.ref not in uses(site):
+        _own_action(draft, event)
+    return reply
+
+
+def _own_action(draft: Draft, event: events.PointEdge) -> None:
+    """A lock tells what its own users did at a point beside its state (A9)."""
+    for door in draft.site.doors.values():
+        lock = door.points.lock
+        if lock is not None and lock.device == event.ref.device:
+            doors.lock_acted(draft, door, event)
+
+
+def _readings(draft: Draft, event: events.ReadingsChanged) -> None:
+    for reading in event.readings:
+        _reading(draft, reading)
+
+
+def _reading(draft: Draft, reading: Reading) -> None:
+    for used in uses(draft.site).get(reading.ref, ()):
+        if used.use is Use.SENSOR:
+            facility = draft.site.facilities[used.owner]
+            for sensor in facility.sensors:
+                if sensor.point == reading.ref:
+                    occupancy.sensed(draft, facility, sensor, reading)
+        elif used.use is Use.LOCK:
+            doors.lock_read(draft, draft.site.doors[used.owner], reading)
+
+
+def _deadline(draft: Draft, event: events.DeadlineReached) -> None:
+    if event.kind == events.SUPERVISION:
+        supervision.supervise(draft)
+    else:
+        deadlines.due(draft, event.kind, event.id)
+
+
+def _started(draft: Draft, event: events.Started) -> None:
+    supervision.started(draft, event)
+    commands.restarted(draft)
+    for ref in event.latched:
+        _edge(draft, events.PointEdge(ref, True))
+
+
+def _pulse_settled(draft: Draft, event: events.PulseSettled) -> None:
+    doors.pulse_settled(draft, event)
+    commands.pulse_settled(draft, event)
+
+
+def _stopping(draft: Draft, event: events.Stopping) -> None:
+    draft.record(Fact.STOPPED, cause=event.why)
+
+
+def _site_changed(draft: Draft, event: events.SiteChanged) -> None:
+    draft.record(Fact.SITE_CHANGED, digest=event.digest, links=list(event.links_changed) or None)
+    for facility in draft.site.facilities:
+        booking.resolve(draft, facility)
+
+
+_RULES: dict[type[Any], Callable[[Draft, Any], Reply | None]] = {
+    events.PointEdge: _edge,
+    events.CredentialPresented: _presented,
+    events.ReadingsChanged: _readings,
+    events.DeviceHealthChanged: supervision.device_health,
+    events.LinkHealthChanged: supervision.link_health,
+    events.PulseSettled: _pulse_settled,
+    events.SetpointMissed: supervision.setpoint_missed,
+    events.SetpointReached: supervision.setpoint_reached,
+    events.DeadlineReached: _deadline,
+    events.Started: _started,
+    events.Stopping: _stopping,
+    events.ClockChanged: supervision.clock_changed,
+    events.StorageChanged: supervision.storage_changed,
+    events.SiteChanged: _site_changed,
+    events.CallRequested: emergency.requested,
+    events.CallAcknowledged: emergency.acknowledged,
+    events.CallAttended: emergency.attended,
+    events.CallCleared: emergency.cleared,
+    events.CallerFine: emergency.fine,
+    events.CallNotified: emergency.notified,
+    events.TestModeOpened: emergency.test_opened,
+    events.FireResetAsked: emergency.fire_reset,
+    events.DoorOverridden: access.override,
+    events.ExtensionAsked: booking.extend,
+    events.WalkInAsked: booking.walk_in,
+    events.SnapshotReceived: authority.snapshot_received,
+    events.ChangesReceived: authority.changes_received,
+    events.CommandReceived: commands.received,
+}

@@ -1,0 +1,111 @@
+"""A decision in the making: what it has changed so far lies over the state it looks at."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from functools import lru_cache
+from typing import Any, TypeVar
+from zoneinfo import ZoneInfo
+
+from gateway.domain.entity import Entity
+from gateway.domain.now import Now
+from gateway.domain.points import PointRef, Reading, ReadingsView
+from gateway.domain.reasons import Reason
+from gateway.domain.records import Fact, Record
+from gateway.domain.site import Site
+from gateway.domain.state import Change, Decision, Drop, Put, Reply, State
+
+E = TypeVar("E", bound=Entity)
+
+
+class Draft:
+    """State with one decision's own changes on top. Lives for one `decide` and is never shared."""
+
+    __slots__ = ("_over", "_records", "now", "readings", "site", "state")
+
+    def __init__(self, site: Site, state: State, readings: ReadingsView, now: Now) -> None:
+        self.site = site
+        self.state = state
+        self.readings = readings
+        self.now = now
+        self._over: dict[tuple[type[Entity], str], Entity | None] = {}
+        self._records: list[Record] = []
+
+    def get(self, type_: type[E], id_: str) -> E | None:
+        """The entity as it is after what was decided so far."""
+        key = (type_, id_)
+        if key in self._over:
+            return self._over[key]  # type: ignore[return-value]
+        return self.state.get(type_, id_)
+
+    def where(self, type_: type[E], name: str, value: Any) -> list[E]:
+        """Entities whose indexed field is, or contains, the value."""
+        found = self.state.where(type_, name, value)
+        if not self._over:
+            return list(found)
+        kept = [e for e in found if (type_, e.id) not in self._over]
+        return kept + [e for e in self._changed(type_) if _has(e, name, value)]
+
+    def all(self, type_: type[E]) -> list[E]:
+        """All entities of a type."""
+        kept = [e for e in self.state.all(type_) if (type_, e.id) not in self._over]
+        return kept + list(self._changed(type_))
+
+    def put(self, entity: Entity) -> None:
+        """The entity is now so; a put of what is already so changes nothing."""
+        if self.get(type(entity), entity.id) != entity:
+            self._over[type(entity), entity.id] = entity
+
+    def drop(self, type_: type[Entity], id_: str) -> None:
+        """The entity is no more."""
+        if self.get(type_, id_) is not None:
+            self._over[type_, id_] = None
+
+    def record(
+        self,
+        fact: Fact,
+        *,
+        personal: dict[str, str] | None = None,
+        urgent: bool = False,
+        why: Reason | None = None,
+        **data: Any,
+    ) -> None:
+        """State a fact. None values are left out; personal fields lie apart."""
+        body = {key: value for key, value in data.items() if value is not None}
+        if why is not None:
+            body["reason"] = {"code": why.code, "en": why.en, "zh": why.zh}
+        self._records.append(Record(fact, body, personal or {}, urgent))
+
+    def reading(self, ref: PointRef) -> Reading:
+        """The latest reading of a point."""
+        return self.readings.latest(ref)
+
+    def local_time(self, wall_ms: int) -> str:
+        """The hour and minute that a clock on the site's wall shows, with the day if not today."""
+        zone = zone_of(self.site.zone)
+        then = datetime.fromtimestamp(wall_ms / 1000, zone)
+        today = datetime.fromtimestamp(self.now.wall_ms / 1000, zone)
+        return then.strftime("%H:%M" if then.date() == today.date() else "%m-%d %H:%M")
+
+    def decision(self, reply: Reply | None) -> Decision:
+        """What was decided."""
+        changes: list[Change] = [
+            Drop(type_, id_) if entity is None else Put(entity)
+            for (type_, id_), entity in self._over.items()
+        ]
+        return Decision(tuple(changes), tuple(self._records), reply)
+
+    def _changed(self, type_: type[E]) -> Iterator[E]:
+        for (kind, _), entity in self._over.items():
+            if kind is type_ and entity is not None:
+                yield entity  # type: ignore[misc]
+
+
+@lru_cache(maxsize=8)
+def zone_of(name: str) -> ZoneInfo:
+    """The time zone of that name."""
+    return ZoneInfo(name)
+
+
+def _has(entity: Entity, name: str, value: Any) -> bool:
+    found = getattr(entity, name)
+    return value in found if isinstance(found, tuple) else found == value

@@ -1,0 +1,367 @@
+"""The asyncio shell around `Step` and `Reconciler`: queues, the writer thread, the timer. No rule.
+
+Two lanes in, emergency first. Each event is decided when it comes; one commit is in flight, in the
+one writer thread; what is decided meanwhile is the next commit.
+"""
+
+import asyncio
+import heapq
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+import structlog
+
+from gateway.domain.entity import Entity
+from gateway.domain.errors import StoreError
+from gateway.domain.events import (
+    SUPERVISION,
+    CallRequested,
+    ClockChanged,
+    DeadlineReached,
+    Event,
+    PointEdge,
+    ReadingsChanged,
+    StorageChanged,
+)
+from gateway.domain.now import Now
+from gateway.domain.points import PointRef, Pulse, Reading, Setpoint, WriteOutcome, WriteResult
+from gateway.domain.records import Position
+from gateway.domain.site import Site
+from gateway.domain.state import KINDS, Decision, Put, Reply, State
+from gateway.domain.uses import Use, uses
+from gateway.ports import Batch, Clock, Driver, Loaded, Store
+from gateway.runtime.readings import Readings
+from gateway.runtime.reconcile import Reconciler
+from gateway.runtime.step import Released, Step, Told
+from gateway.runtime.writer import Writer
+
+log = structlog.get_logger()
+
+TURN_EVENTS = 256
+TURN_MS = 5
+HEARTBEAT_MS = 5_000
+CHECKPOINT_MS = 60_000
+REOPEN_MS = 10_000
+SOONEST_MS = 1_000  # a deadline that decided nothing is not looked at again before
+_URGENT_USES = frozenset({Use.CALL, Use.FIRE})
+
+
+class Engine:
+    """The only writer. `tell` and `ask` may be called from the event loop alone."""
+
+    def __init__(
+        self, step: Step, reconciler: Reconciler, readings: Readings, store: Store, clock: Clock
+    ) -> None:
+        self.step = step
+        self.reconciler = reconciler
+        self.readings = readings
+        self._clock = clock
+        self._writer = Writer(store, self._written)
+        self._drivers: dict[str, Driver] = {}
+        self._urgent: deque[Told] = deque()
+        self._lane: deque[Told] = deque()
+        self._changed: dict[PointRef, Reading] = {}
+        self._wake = asyncio.Event()
+        self._serial = 0
+        self._deadlines: list[tuple[int, str, str]] = []
+        self._hinted: dict[tuple[str, str], int] = {}
+        self._writes: set[asyncio.Task[None]] = set()
+        self._head = Position("", 0)
+        self._committed = asyncio.Condition()
+        self._listeners: list[Callable[[Decision], None]] = []
+        self._next_heartbeat_ms = 0
+        self._next_checkpoint_ms = 0
+        self._next_reopen_ms = 0
+        self._next_write_ms = 0
+
+    # --- the two doors ------------------------------------------------------------------------
+
+    def tell(self, event: Event, durable: Callable[[], None] | None = None) -> None:
+        """Hand over an event; `durable` is called once what it caused is committed."""
+        self._put(Told(event, None, durable))
+
+    async def ask(self, event: Event) -> Reply:
+        """Hand over an event; its reply, once durable (or marked as not)."""
+        future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+
+        def answer(reply: Reply) -> None:
+            if not future.done():
+                future.set_result(reply)
+
+        self._put(Told(event, answer))
+        return await future
+
+    def question(self, event: Event) -> Decision:
+        """What would be decided now; commits nothing, moves nothing."""
+        return self.step.question(event, self._now())
+
+    def changed(self, reading: Reading) -> None:
+        """A reading passed its deadband; the core sees the latest of each point, once a turn."""
+        self._changed[reading.ref] = reading
+        self._wake.set()
+
+    # --- looking ------------------------------------------------------------------------------
+
+    @property
+    def site(self) -> Site:
+        """The site as loaded."""
+        return self.step.site
+
+    @property
+    def state(self) -> State:
+        """What is true now, decided and perhaps not yet durable."""
+        return self.step.state
+
+    @property
+    def head(self) -> Position:
+        """The last record that is durable."""
+        return self._head
+
+    async def committed(self, after: int) -> Position:
+        """Wait until a record beyond `after` is durable; the position of the last one."""
+        async with self._committed:
+            await self._committed.wait_for(lambda: self._head.seq > after)
+            return self._head
+
+    def listen(self, listener: Callable[[Decision], None]) -> None:
+        """Call the listener with every decision, in the loop, before it is durable."""
+        self._listeners.append(listener)
+
+    # --- life ---------------------------------------------------------------------------------
+
+    def start(self, head: Position, drivers: Mapping[str, Driver]) -> None:
+        """Begin: the writer thread, the deadlines of what is loaded, every setpoint derived."""
+        self._head = head
+        self._drivers = dict(drivers)
+        self._writer.start()
+        now = self._now()
+        for entity in self.state.entities():
+            self._hint(entity, now)
+        self._release(self.step.derive_all(now), now)
+
+    def reload(self, site: Site, drivers: Mapping[str, Driver]) -> None:
+        """The site changed; state stays."""
+        self._drivers = dict(drivers)
+        now = self._now()
+        self._release(self.step.reload(site, now), now)
+        for entity in self.state.entities():
+            self._hint(entity, now)
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Decide, commit and reconcile until cancelled. An exception here ends the process."""
+        while True:
+            self._turn()
+            if not (self._urgent or self._lane or self._changed):
+                await self._sleep()
+            else:
+                await asyncio.sleep(0)
+
+    async def stop(self, last: Event | None = None) -> None:
+        """Commit what is decided, then stop the writer. Call after `run` was cancelled."""
+        if last is not None:
+            self.tell(last)
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + 3
+        while loop.time() < deadline:
+            self._turn()
+            idle = not (self._urgent or self._lane or self._changed)
+            if idle and (self.step.idle or self.step.lost):
+                break
+            await asyncio.sleep(0.01)
+        self.step.checkpoint(self._now())
+        await self._writer.stop(self.step.seal(checkpoint=True))
+        for task in self._writes:
+            task.cancel()
+
+    # --- one turn -----------------------------------------------------------------------------
+
+    def _turn(self) -> None:
+        began = self._clock.mono_ms()
+        self._wake.clear()
+        self._due_deadlines(began)
+        taken = 0
+        while taken < TURN_EVENTS:
+            told = self._next_event()
+            if told is None:
+                break
+            now = self._now()
+            self._decide(told, now)
+            taken += 1
+            if taken % 16 == 0 and self._clock.mono_ms() - began >= TURN_MS:
+                break
+        now = self._now()
+        self._heartbeat(now)
+        self._reconcile(now)
+        self._commit()
+
+    def _next_event(self) -> Told | None:
+        if self._urgent:
+            return self._urgent.popleft()
+        if self._lane:
+            return self._lane.popleft()
+        if self._changed:
+            readings = tuple(self._changed.values())
+            self._changed.clear()
+            return Told(ReadingsChanged(readings))
+        return None
+
+    def _decide(self, told: Told, now: Now) -> None:
+        released = self.step.take([(told, now)])
+        for decision in released.decided:
+            for change in decision.changes:
+                if isinstance(change, Put):
+                    self._hint(change.entity, now)
+            for listener in self._listeners:
+                listener(decision)
+        self._release(released, now)
+
+    def _release(self, released: Released, now: Now) -> None:
+        if released.setpoints:
+            self.reconciler.want(released.setpoints, now)
+            self._next_write_ms = 0
+        for answer, reply in released.answers:
+            answer(reply)
+        for durable in released.durable:
+            durable()
+
+    def _put(self, told: Told) -> None:
+        event = told.event
+        urgent = isinstance(event, CallRequested) or (
+            isinstance(event, PointEdge)
+            and any(u.use in _URGENT_USES for u in uses(self.site).get(event.ref, ()))
+        )
+        (self._urgent if urgent else self._lane).append(told)
+        self._wake.set()
+
+    # --- time ---------------------------------------------------------------------------------
+
+    def _now(self) -> Now:
+        self._serial += 1
+        return replace(self._clock.now(), serial=self._serial)
+
+    def _hint(self, entity: Entity, now: Now, soonest_ms: int = 0) -> None:
+        due = self.step.next_due_ms(entity, now)
+        if due is None:
+            return
+        due = max(due, soonest_ms)
+        key = (entity.kind, entity.id)
+        if self._hinted.get(key) == due:
+            return
+        self._hinted[key] = due
+        heapq.heappush(self._deadlines, (due, *key))
+
+    def _due_deadlines(self, mono_ms: int) -> None:
+        while self._deadlines and self._deadlines[0][0] <= mono_ms:
+            due, kind, id_ = heapq.heappop(self._deadlines)
+            if self._hinted.get((kind, id_)) != due:
+                continue  # a later hint took its place
+            del self._hinted[kind, id_]
+            now = self._now()
+            self._decide(Told(DeadlineReached(kind, id_)), now)
+            entity = self.state.get(KINDS[kind], id_)
+            if entity is not None and (kind, id_) not in self._hinted:
+                self._hint(entity, now, mono_ms + SOONEST_MS)
+
+    def clock_changed(self, event: ClockChanged) -> None:
+        """Wall time was stepped: every deadline by the wall is measured anew."""
+        self.tell(event)
+        now = self._now()
+        self._deadlines.clear()
+        self._hinted.clear()
+        for entity in self.state.entities():
+            self._hint(entity, now)
+
+    def _heartbeat(self, now: Now) -> None:
+        if now.mono_ms >= self.step.valid_until_ms or now.mono_ms >= self._next_heartbeat_ms:
+            self._release(self.step.derive_all(now), now)
+        if now.mono_ms >= self._next_heartbeat_ms:
+            self._next_heartbeat_ms = now.mono_ms + HEARTBEAT_MS
+            self._decide(Told(DeadlineReached(SUPERVISION, "")), now)
+        if now.mono_ms >= self._next_checkpoint_ms:
+            self._next_checkpoint_ms = now.mono_ms + CHECKPOINT_MS
+            self.step.checkpoint(now)
+            self._writer.commit(self.step.seal(checkpoint=True))
+        if self.step.lost and now.mono_ms >= self._next_reopen_ms:
+            self._next_reopen_ms = now.mono_ms + REOPEN_MS
+            self._writer.reopen()
+
+    async def _sleep(self) -> None:
+        due = [self._next_heartbeat_ms, self._next_checkpoint_ms, self._next_write_ms]
+        due.append(self.step.valid_until_ms)
+        if self._deadlines:
+            due.append(self._deadlines[0][0])
+        wait_ms = max(1, min(due) - self._clock.mono_ms())
+        try:
+            async with asyncio.timeout(wait_ms / 1000):
+                await self._wake.wait()
+        except TimeoutError:
+            return
+
+    # --- devices ------------------------------------------------------------------------------
+
+    def _reconcile(self, now: Now) -> None:
+        for event in self.reconciler.check(self.readings, now):
+            self._put(Told(event))
+        for setpoint in self.reconciler.due(self.readings, now):
+            task = asyncio.create_task(self._write(setpoint))
+            self._writes.add(task)
+            task.add_done_callback(self._writes.discard)
+        self._next_write_ms = self.reconciler.next_due_ms(now)
+
+    async def _write(self, setpoint: Setpoint) -> None:
+        device = self.site.equipment.devices.get(setpoint.ref.device)
+        driver = self._drivers.get(device.link) if device else None
+        if driver is None:
+            outcome = WriteOutcome(WriteResult.REFUSED, "no driver serves this device")
+        else:
+            outcome = await driver.write(setpoint, urgent=setpoint.secures)
+        if isinstance(setpoint, Pulse) or outcome.result is not WriteResult.SENT:
+            log.info("written", point=str(setpoint.ref), result=outcome.result.value)
+        for event in self.reconciler.result(setpoint, outcome, self._now()):
+            self._put(Told(event))
+        self._wake.set()
+
+    # --- store --------------------------------------------------------------------------------
+
+    def _commit(self) -> None:
+        self._writer.commit(self.step.seal())
+
+    def _written(self, batch: Batch | None, result: object) -> None:
+        """The writer thread finished; called in the loop."""
+        now = self._now()
+        if isinstance(result, StoreError):
+            self._lost(batch, result, now)
+        elif batch is None:
+            self._reopened(result)
+        else:
+            assert isinstance(result, Position)
+            self._head = result
+            self._release(self.step.durable(batch.number), now)
+            self._tell_committed()
+        self._wake.set()
+
+    def _lost(self, batch: Batch | None, error: StoreError, now: Now) -> None:
+        if batch is None:
+            return  # still lost; tried again in a while
+        log.error("storage_lost", error=str(error))
+        self._next_reopen_ms = now.mono_ms + REOPEN_MS
+        self._release(self.step.failed(str(error)), now)
+        self._put(Told(StorageChanged(True, str(error))))
+
+    def _reopened(self, loaded: object) -> None:
+        assert isinstance(loaded, Loaded)
+        self._head = loaded.head
+        self._writer.commit(self.step.recovered(loaded))
+        self._put(Told(StorageChanged(False)))
+        log.info("storage_restored", head=loaded.head.seq)
+
+    def _tell_committed(self) -> None:
+        async def notify() -> None:
+            async with self._committed:
+                self._committed.notify_all()
+
+        task = asyncio.ensure_future(notify())
+        self._writes.add(task)
+        task.add_done_callback(self._writes.discard)

@@ -1,0 +1,72 @@
+"""The latest reading of every point, as its driver reported it.
+
+Rules: a point not seen since the start is unknown; a device that fell silent makes its good
+readings stale; freshness belongs to the group that was read, and is set by the driver itself.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+
+from gateway.domain.points import Freshness, PointRef, Quality, Reading
+
+
+class Readings:
+    """Latest values and freshness cells. Written in the event loop only."""
+
+    def __init__(self, mono_ms: Callable[[], int]) -> None:
+        self._mono_ms = mono_ms
+        self._latest: dict[PointRef, Reading] = {}
+        self._cells: dict[str, list[Freshness]] = {}
+        self._cell_of: dict[PointRef, Freshness] = {}
+
+    def latest(self, ref: PointRef) -> Reading:
+        """The latest reading; of quality unknown where none was seen."""
+        return self._latest.get(ref) or Reading(ref, None, Quality.UNKNOWN, 0, 0)
+
+    def heard_ms(self, device: str) -> int | None:
+        """When any group of the device was last heard live (monotonic)."""
+        heard = [c.heard_ms for c in self._cells.get(device, ()) if c.heard_ms is not None]
+        return max(heard, default=None)
+
+    def worst_age_ms(self, device: str) -> int | None:
+        """The age of the group of the device that is most behind; None until all were heard."""
+        ages = [
+            None if cell.heard_ms is None else self._mono_ms() - cell.heard_ms
+            for cell in self._cells.get(device, ())
+        ]
+        return None if not ages or None in ages else max(age for age in ages if age is not None)
+
+    def all(self) -> Iterable[Reading]:
+        """Every reading there is."""
+        return self._latest.values()
+
+    def freshness(self, device: str, points: Iterable[str], expected_ms: int) -> Freshness:
+        """A new cell for a group of points."""
+        cell = Freshness(expected_ms)
+        self._cells.setdefault(device, []).append(cell)
+        for point in points:
+            self._cell_of[PointRef(device, point)] = cell
+        return cell
+
+    def put(self, reading: Reading) -> None:
+        """A point is now so."""
+        self._latest[reading.ref] = reading
+
+    def device_silent(self, device: str) -> list[Reading]:
+        """Good readings of the device become stale; the ones that did."""
+        stale = [
+            replace(reading, quality=Quality.STALE)
+            for ref, reading in self._latest.items()
+            if ref.device == device and reading.quality is Quality.GOOD
+        ]
+        for reading in stale:
+            self._latest[reading.ref] = reading
+        return stale
+
+    def forget_device(self, device: str) -> None:
+        """The device was removed, or its link is opened anew."""
+        self._cells.pop(device, None)
+        for ref in [ref for ref in self._latest if ref.device == device]:
+            del self._latest[ref]
+        for ref in [ref for ref in self._cell_of if ref.device == device]:
+            del self._cell_of[ref]

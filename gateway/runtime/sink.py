@@ -1,0 +1,79 @@
+"""What a driver's words become: readings, freshness, events, counters. One for each link."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+
+from gateway.domain.events import (
+    CredentialPresented,
+    DeviceHealthChanged,
+    LinkHealthChanged,
+    PointEdge,
+)
+from gateway.domain.faults import Health
+from gateway.domain.points import Freshness, PointRef, Reading
+from gateway.domain.uses import Use, uses
+from gateway.runtime.engine import Engine
+
+Press = Callable[[PointRef], Callable[[], None]]
+
+
+class LinkSink:
+    """The `Sink` of one link. `press` latches a press before anything else; its answer unlatches."""
+
+    def __init__(self, link: str, engine: Engine, press: Press) -> None:
+        self._link = link
+        self._engine = engine
+        self._press = press
+        self.health: dict[str, Health] = {}
+        self.counters: Counter[tuple[str, str]] = Counter()
+
+    def freshness(self, device: str, points: Iterable[str], expected_ms: int) -> Freshness:
+        """A cell for a group of points of a device."""
+        return self._engine.readings.freshness(device, points, expected_ms)
+
+    def reading(self, reading: Reading) -> None:
+        """A value that passed its deadband, or whose quality changed."""
+        self._engine.readings.put(reading)
+        if reading.ref in uses(self._engine.site):
+            self._engine.changed(reading)
+
+    def edge(self, edge: PointEdge, durable: Callable[[], None] | None = None) -> None:
+        """A happening. A press is latched before anything else (DESIGN §5)."""
+        used = uses(self._engine.site).get(edge.ref, ())
+        if any(u.use is Use.CALL for u in used):
+            unlatch = self._press(edge.ref)
+            self._engine.tell(edge, _both(unlatch, durable))
+        else:
+            self._engine.tell(edge, durable)
+
+    def presented(self, event: CredentialPresented) -> None:
+        """Somebody presented a credential."""
+        self._engine.tell(event)
+
+    def device_health(
+        self, device: str, health: Health, reason_code: str = "device_silent", detail: str = ""
+    ) -> None:
+        """The device's health changed; a silent one's readings become stale."""
+        self.health[f"device:{device}"] = health
+        if health is Health.SILENT:
+            for stale in self._engine.readings.device_silent(device):
+                self._engine.changed(stale)
+        self._engine.tell(DeviceHealthChanged(device, health, reason_code, detail))
+
+    def link_health(self, health: Health, detail: str = "") -> None:
+        """The link's health changed."""
+        self.health[f"link:{self._link}"] = health
+        self._engine.tell(LinkHealthChanged(self._link, health, detail))
+
+    def count(self, what: str, device: str = "") -> None:
+        """Add one to a counter."""
+        self.counters[device, what] += 1
+
+
+def _both(first: Callable[[], None], second: Callable[[], None] | None) -> Callable[[], None]:
+    def durable() -> None:
+        first()
+        if second is not None:
+            second()
+
+    return durable

@@ -1,0 +1,43 @@
+"""Each link's task is supervised on its own: a bug in one driver quarantines that link alone."""
+
+import asyncio
+from collections.abc import Mapping
+
+import structlog
+
+from gateway.domain.faults import Health
+from gateway.ports import Driver, Sink
+
+log = structlog.get_logger()
+
+QUARANTINE_S = 60.0
+
+
+class Supervisor:
+    """Runs drivers. A driver that raises has a bug: its link is failed, and tried again much later."""
+
+    def __init__(self) -> None:
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+
+    def start(self, drivers: Mapping[str, tuple[Driver, Sink]]) -> None:
+        """Start these links."""
+        for link, (driver, sink) in drivers.items():
+            self._tasks[link] = asyncio.create_task(_serve(link, driver, sink), name=f"link {link}")
+
+    async def stop(self, links: set[str] | None = None) -> None:
+        """Stop these links (all of them if none are named)."""
+        names = set(self._tasks) if links is None else links & set(self._tasks)
+        tasks = [self._tasks.pop(name) for name in names]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _serve(link: str, driver: Driver, sink: Sink) -> None:
+    while True:
+        try:
+            await driver.run()
+        except Exception as error:
+            log.exception("driver_failed", link=link)
+            sink.link_health(Health.FAILED, f"{type(error).__name__}: {error}")
+        await asyncio.sleep(QUARANTINE_S)
