@@ -18,7 +18,7 @@ Press = Callable[[PointRef], Callable[[], None]]
 
 
 class LinkSink:
-    """The `Sink` of one link. `press` latches a press before anything else; its answer unlatches."""
+    """The `Sink` of one link. `press` latches a press; what it returns unlatches it."""
 
     def __init__(self, link: str, engine: Engine, press: Press) -> None:
         self._link = link

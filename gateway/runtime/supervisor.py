@@ -14,7 +14,7 @@ QUARANTINE_S = 60.0
 
 
 class Supervisor:
-    """Runs drivers. A driver that raises has a bug: its link is failed, and tried again much later."""
+    """Runs drivers. One that raises has a bug: its link failed, and is tried again much later."""
 
     def __init__(self) -> None:
         self._tasks: dict[str, asyncio.Task[None]] = {}
