@@ -2,8 +2,8 @@
 
 Erased payloads and personal fields are no damage: their digests stand for them in the chain. Rows
 dropped at their time leave a gap that keeps the hash of its last row, from which the chain goes
-on. After a damage the walk goes on both from what is stored and from what should be, so each is told
-once, and whoever changed one row is not hidden behind those that follow.
+on. After a damage the walk goes on both from what is stored and from what should be, so each is
+told once, where it is.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from heapq import merge
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import SQLAlchemyError
@@ -210,11 +210,9 @@ _BYTES = ("payload", "payload_digest", "personal", "salt", "personal_digest", "c
 
 def _read_as_bytes(row: JournalRow) -> JournalRow:
     """Whatever lies where bytes belong is judged by its bytes: who edits by hand leaves text."""
-    odd = {name: getattr(row, name) for name in _BYTES}
-    return row._replace(
-        **{
-            name: str(value).encode()
-            for name, value in odd.items()
-            if value is not None and not isinstance(value, bytes)
-        }
-    )
+    odd: dict[str, Any] = {
+        name: str(value).encode()
+        for name in _BYTES
+        if (value := getattr(row, name)) is not None and not isinstance(value, bytes)
+    }
+    return row._replace(**odd) if odd else row
