@@ -215,6 +215,10 @@ class JournalReader(Protocol):
         """A reader has everything up to seq."""
         ...
 
+    def earlier(self, reader: str) -> "Sequence[JournalReader]":
+        """Journals of earlier epochs of which the reader lacks something, oldest first."""
+        ...
+
 
 # --- engine -------------------------------------------------------------------------------------
 

@@ -1,0 +1,264 @@
+"""The uplink: one supervised task between journal and engine here, and the platform there.
+
+- Offline is normal: it connects again for ever, at growing, jittered intervals.
+- What comes down is asked of the engine and answered; the platform repeats until it is answered,
+  so what does not fit in a queue is dropped. Acknowledgements never wait behind it.
+- The cursor is the platform's word; it is kept at intervals, for a lost one costs repeats alone.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+import aiomqtt
+import structlog
+
+from gateway.domain.calls import Call
+from gateway.domain.errors import GatewayError, UplinkError
+from gateway.domain.events import Stream
+from gateway.domain.reasons import reason
+from gateway.domain.records import Position
+from gateway.domain.state import Reply, Result
+from gateway.uplink import answers, messages, status
+from gateway.uplink.connection import V5, V311, Connection, ProtocolRefusedError, connect
+from gateway.uplink.messages import Asked, NonsenseError
+from gateway.uplink.sender import Sender
+from gateway.uplink.settings import UplinkSettings
+from gateway.uplink.surroundings import Surroundings
+from gateway.uplink.topics import Topics
+
+DOWN = ("ack", "command", *(stream.value for stream in Stream))
+_STEADY_MS = 30_000  # a connection that lived so long was a good one
+_LARGE_BYTES = 32_768  # parsed in a thread, so that a big snapshot delays no call
+_LAST_WORD_S = 1.0
+_LOOK_S = 0.25  # how soon a change of the status is seen
+
+_Inbox = asyncio.Queue[tuple[str, bytes, bool]]  # (name, payload, retained)
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class Health:
+    """How the uplink is, for pages and metrics."""
+
+    connected: bool = False
+    protocol: str = ""
+    error: str = ""
+    connections: int = 0
+    malformed: int = 0
+    answered: int = 0
+    dropped: int = 0  # came faster than they could be asked; the platform repeats them
+
+
+class Uplink:
+    """Journal up; bookings, rights and commands down."""
+
+    def __init__(
+        self,
+        settings: UplinkSettings,
+        around: Surroundings,
+        version: str,
+        chance: Callable[[], float],
+    ) -> None:
+        self.health = Health()
+        self.gateway = settings.gateway or around.views.site.id
+        self._settings = settings
+        self._around = around
+        self._version = version
+        self._chance = chance
+        self._topics = Topics(self.gateway)
+        self._protocol = V311 if settings.protocol == "3.1.1" else V5
+        self.sender = Sender(self.gateway, settings, around)
+
+    async def acknowledged(self, position: Position) -> None:
+        """Wait until the platform has every urgent record up to this one."""
+        await self.sender.acknowledged(position)
+
+    async def run(self) -> None:
+        """Serve until cancelled, reconnecting for ever. Another exception is a bug."""
+        attempt, told = 0, False
+        try:
+            while True:
+                began_ms, problem = self._around.clock.mono_ms(), await self._connection()
+                if self._around.clock.mono_ms() - began_ms >= _STEADY_MS:
+                    attempt = 0
+                if self.health.connected or not told:
+                    log.warning("uplink_down", gateway=self.gateway, why=str(problem))
+                    told = True
+                self.health.connected = False
+                self.health.error = str(problem)
+                if not self._other_protocol(problem, attempt):
+                    await self._pause(attempt)
+                attempt += 1
+        finally:
+            self.health.connected = False
+            await self.sender.keep()
+
+    # --- one connection -------------------------------------------------------------------------
+
+    async def _connection(self) -> UplinkError:
+        """Serve one connection; what ended it."""
+        now = self._around.clock.now()
+        payload = status.encoded(status.offline(self.gateway, self._version, now, "lost"))
+        will = aiomqtt.Will(self._topics.status, payload, qos=1, retain=True)
+        name = f"commons-{self.gateway}"
+        bytes_max = self._settings.message_bytes_max
+        try:
+            async with connect(self._settings, self._protocol, name, will, bytes_max) as link:
+                await self._serve(link)
+        except UplinkError as error:
+            return error
+        return UplinkError("the connection ended")
+
+    async def _serve(self, link: Connection) -> None:
+        sync: _Inbox = asyncio.Queue(8)
+        commands: _Inbox = asyncio.Queue(256)
+        await link.subscribe(self._topics.down)
+        await self.sender.restart()
+        await self._tell_status(link)
+        self.health.connected, self.health.error = True, ""
+        self.health.connections += 1
+        self.health.protocol = "5" if link.protocol is V5 else "3.1.1"
+        log.info("uplink_up", gateway=self.gateway, protocol=self.health.protocol)
+
+        async def publish(urgent: bool, batch: bytes) -> None:
+            await link.publish(self._topics.urgent if urgent else self._topics.journal, batch)
+
+        try:
+            await _first(
+                self._receive(link, sync, commands),
+                self._desk(link, sync),
+                self._desk(link, commands),
+                self.sender.follow(),
+                self.sender.send(publish),
+                self._heartbeat(link),
+            )
+        except asyncio.CancelledError:
+            await self._last_word(link)
+            raise
+
+    async def _last_word(self, link: Connection) -> None:
+        now = self._around.clock.now()
+        last = status.encoded(status.offline(self.gateway, self._version, now, "stopped"))
+        try:
+            async with asyncio.timeout(_LAST_WORD_S):
+                await link.publish(self._topics.status, last, retain=True)
+        except (UplinkError, TimeoutError):
+            return  # the will says it in our place
+
+    # --- down -----------------------------------------------------------------------------------
+
+    async def _receive(self, link: Connection, sync: _Inbox, commands: _Inbox) -> None:
+        async for topic, payload, retained in link.messages():
+            name = topic.rpartition("/")[2]
+            try:
+                self._check(name, payload, retained)
+                if name == "ack":
+                    self.sender.take(payload)
+                else:
+                    (commands if name == "command" else sync).put_nowait((name, payload, retained))
+            except NonsenseError as error:
+                await self._answer_nonsense(link, error)
+            except asyncio.QueueFull:
+                self.health.dropped += 1
+
+    def _check(self, name: str, payload: bytes, retained: bool) -> None:
+        about = {"topic": name[:64]}
+        if name not in DOWN:
+            raise NonsenseError(about, (f"expected a topic of {', '.join(DOWN)}",))
+        if len(payload) > self._settings.message_bytes_max:
+            most = self._settings.message_bytes_max
+            raise NonsenseError(about, (f"expected at most {most} bytes, found {len(payload)}",))
+        if retained and name in ("ack", "command"):
+            raise NonsenseError(about, ("expected a live message, found a retained one",))
+
+    async def _desk(self, link: Connection, inbox: _Inbox) -> None:
+        """Ask the engine, one message after the other, and answer."""
+        while True:
+            name, payload, retained = await inbox.get()
+            try:
+                asked = await self._understand(name, payload, retained)
+            except NonsenseError as error:
+                await self._answer_nonsense(link, error)
+                continue
+            try:
+                reply = await self._around.engine.ask(asked.event)
+            except GatewayError as error:
+                log.warning("uplink_ask_failed", about=asked.about, why=str(error))
+                reply = Reply(Result.REJECTED, reason("storage_lost"), durable=False)
+            await link.publish(self._topics.answer, answers.replied(asked, reply))
+            self.health.answered += 1
+
+    async def _understand(self, name: str, payload: bytes, retained: bool) -> Asked:
+        if name == "command":
+            return messages.command(payload)
+        around = (Stream(name), payload, retained, self._around.credentials)
+        if len(payload) >= _LARGE_BYTES:
+            return await asyncio.to_thread(messages.sync, *around)
+        return messages.sync(*around)
+
+    async def _answer_nonsense(self, link: Connection, error: NonsenseError) -> None:
+        self.health.malformed += 1
+        await link.publish(self._topics.answer, answers.nonsense(error))
+
+    # --- up -------------------------------------------------------------------------------------
+
+    async def _heartbeat(self, link: Connection) -> None:
+        """Tell the status at its interval, and at once when its essence changes."""
+        told = status.essence(self._status())
+        told_ms = saved_ms = self._around.clock.mono_ms()
+        while True:
+            await asyncio.sleep(_LOOK_S)
+            now_ms = self._around.clock.mono_ms()
+            if now_ms - saved_ms >= self._settings.cursor_save_ms:
+                saved_ms = now_ms
+                await self.sender.keep()
+            essence = status.essence(self._status())
+            if essence != told or now_ms - told_ms >= self._settings.status_ms:
+                told, told_ms = essence, now_ms
+                await self._tell_status(link)
+
+    def _status(self) -> dict[str, Any]:
+        journal = self.sender.distance()
+        return status.online(self.gateway, self._version, journal, self._around.views)
+
+    async def _tell_status(self, link: Connection) -> None:
+        payload = status.encoded(self._status())
+        await link.publish(self._topics.status, payload, retain=True)
+
+    # --- waiting --------------------------------------------------------------------------------
+
+    def _other_protocol(self, problem: UplinkError, attempt: int) -> bool:
+        """Change the version of MQTT after a refusal; True to try it at once."""
+        if self._settings.protocol != "auto" or not isinstance(problem, ProtocolRefusedError):
+            return False
+        self._protocol = V311 if self._protocol is V5 else V5
+        return attempt % 2 == 0
+
+    async def _pause(self, attempt: int) -> None:
+        """Wait before the next try; not long while somebody calls for help."""
+        settings, began_ms = self._settings, self._around.clock.mono_ms()
+        most_ms = min(settings.reconnect_max_ms, settings.reconnect_ms * 2 ** min(attempt, 20))
+        share = (1 + self._chance()) / 2
+        while True:
+            calling = any(call.unanswered for call in self._around.views.state.all(Call))
+            limit_ms = min(most_ms, settings.reconnect_call_ms) if calling else most_ms
+            left_ms = began_ms + share * limit_ms - self._around.clock.mono_ms()
+            if left_ms <= 0:
+                return
+            await asyncio.sleep(min(left_ms, 500) / 1000)
+
+
+async def _first(*works: Coroutine[Any, Any, None]) -> None:
+    """Run all until one ends or fails; then end the others, and raise what it raised."""
+    tasks = [asyncio.create_task(work) for work in works]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    for task in done:
+        task.result()

@@ -1,0 +1,195 @@
+"""A gateway without devices: the real engine, store and uplink, on a small site."""
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from simulation.sites import small_site
+
+from gateway.domain.events import Event
+from gateway.domain.faults import Health
+from gateway.domain.now import Now, Trust
+from gateway.domain.points import PointRef, Setpoint
+from gateway.domain.profile import SetpointSpec
+from gateway.domain.records import Fact, Record
+from gateway.domain.site import Site
+from gateway.domain.state import State
+from gateway.ports import Batch, Stamped
+from gateway.runtime.engine import Engine
+from gateway.runtime.readings import Readings
+from gateway.runtime.reconcile import Reconciler
+from gateway.runtime.step import Step
+from gateway.security.credentials import KeyedCredentials
+from gateway.store.store import SqliteStore, StoreOptions
+from gateway.uplink.settings import UplinkSettings
+from gateway.uplink.surroundings import Surroundings
+from gateway.uplink.uplink import Uplink
+from simulators.platform import Address, Platform
+from simulators.platform.service import Times
+
+GATEWAY = "small"
+FAST: dict[str, Any] = {
+    "host": "127.0.0.1",
+    "resend_ms": 300,
+    "resend_max_ms": 1_000,
+    "urgent_resend_ms": 300,
+    "reconnect_ms": 20,
+    "reconnect_max_ms": 200,
+    "cursor_save_ms": 0,
+    "timeout_ms": 2_000,
+}
+KEY = bytes(range(32))
+HOUR_MS = 3_600_000
+
+
+class RealClock:
+    """Time of this machine."""
+
+    def now(self) -> Now:
+        return Now(self.wall_ms(), self.mono_ms(), Trust.SYNCHRONISED, "boot1")
+
+    def mono_ms(self) -> int:
+        return time.monotonic_ns() // 1_000_000
+
+    def wall_ms(self) -> int:
+        return time.time_ns() // 1_000_000
+
+
+class Looking:
+    """The `Views` of an engine."""
+
+    def __init__(self, engine: Engine, clock: RealClock) -> None:
+        self._engine = engine
+        self._clock = clock
+
+    @property
+    def site(self) -> Site:
+        return self._engine.site
+
+    @property
+    def state(self) -> State:
+        return self._engine.state
+
+    @property
+    def readings(self) -> Readings:
+        return self._engine.readings
+
+    def now(self) -> Now:
+        return self._clock.now()
+
+    def desired(self) -> Sequence[Setpoint]:
+        return ()
+
+    def health(self) -> Mapping[str, Health]:
+        return {}
+
+    def counters(self) -> Mapping[tuple[str, str, str], int]:
+        return {}
+
+    def storage_lost(self) -> str:
+        return self._engine.step.lost
+
+
+@dataclass(slots=True)
+class Rig:
+    """A gateway that runs."""
+
+    store: SqliteStore
+    engine: Engine
+    uplink: Uplink
+    settings: UplinkSettings
+
+    @property
+    def state(self) -> State:
+        return self.engine.state
+
+    def cursor(self) -> int:
+        return self.store.journal.cursor("platform")
+
+    async def note(self, event: Event) -> int:
+        """Have the engine decide something; the journal's head once it is durable."""
+        durable: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.engine.tell(event, lambda: durable.set_result(None))
+        await durable
+        return self.engine.head.seq
+
+
+def prefill(folder: Path, count: int, urgent: Callable[[int], bool] = lambda _: False) -> None:
+    """A journal that already holds so many records."""
+    store = SqliteStore(folder / "journal.db", StoreOptions(ballast_bytes=0))
+    store.open()
+    now = RealClock().now()
+    records = tuple(
+        Stamped(
+            Record(
+                Fact.CALL_PRESSED if urgent(n) else Fact.EXIT,
+                {"n": n, "door": "study_room_door", "note": '开门 "quoted" \n line'},
+                {"subject": f"s{n}"} if n % 3 == 0 else {},
+                urgent=urgent(n),
+            ),
+            now,
+        )
+        for n in range(1, count + 1)
+    )
+    store.commit(Batch(1, records, ()))
+    store.close()
+
+
+@asynccontextmanager
+async def gateway(folder: Path, port: int, **settings: Any) -> AsyncIterator[Rig]:
+    """A gateway on a folder, its uplink on a broker's port."""
+    clock = RealClock()
+    store = SqliteStore(folder / "journal.db", StoreOptions(ballast_bytes=0))
+    loaded = store.open()
+    site = small_site()
+    readings = Readings(clock.mono_ms)
+    engine = Engine(
+        Step(site, loaded, readings),
+        Reconciler(_spec(site), clock.mono_ms()),
+        readings,
+        store,
+        clock,
+    )
+    engine.start(loaded.head, {})
+    uplink_settings = UplinkSettings(**{**FAST, "port": port, **settings})
+    around = Surroundings(
+        engine, Looking(engine, clock), store.journal, KeyedCredentials(KEY), clock
+    )
+    uplink = Uplink(uplink_settings, around, "0.1.0", random.Random(7).random)
+    tasks = [asyncio.create_task(engine.run()), asyncio.create_task(uplink.run())]
+    try:
+        yield Rig(store, engine, uplink, uplink_settings)
+    finally:
+        for task in reversed(tasks):
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+        await engine.stop()
+
+
+def _spec(site: Site) -> Callable[[PointRef], SetpointSpec | None]:
+    def spec_of(ref: PointRef) -> SetpointSpec | None:
+        return site.equipment.spec_of(ref).setpoint
+
+    return spec_of
+
+
+def platform(port: int, **times: Any) -> Platform:
+    return Platform(Address(port), GATEWAY, Times(**{"repeat_s": 0.3, **times}))
+
+
+def window(clock_ms: int | None = None, hours: int = 1) -> tuple[int, int]:
+    """From half an hour ago on."""
+    now_ms = clock_ms or time.time_ns() // 1_000_000
+    return now_ms - HOUR_MS // 2, now_ms + hours * HOUR_MS
+
+
+async def until(wanted: Callable[[], object], timeout_s: float = 10.0) -> None:
+    async with asyncio.timeout(timeout_s):
+        while not wanted():  # noqa: ASYNC110 (what it waits for has no event)
+            await asyncio.sleep(0.01)
