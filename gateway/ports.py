@@ -6,7 +6,14 @@ from typing import Any, Protocol
 
 from gateway.domain.entity import Entity
 from gateway.domain.errors import Problem
-from gateway.domain.events import CredentialPresented, Event, PointEdge
+from gateway.domain.events import (
+    ChangesReceived,
+    CredentialPresented,
+    Event,
+    PointEdge,
+    SnapshotReceived,
+    Stream,
+)
 from gateway.domain.faults import Health
 from gateway.domain.now import Now
 from gateway.domain.points import (
@@ -21,7 +28,7 @@ from gateway.domain.profile import PollClass, Profile
 from gateway.domain.records import JournalRecord, Position, Record
 from gateway.domain.site import Channel, Device, Link, Site
 from gateway.domain.state import Change, Decision, Reply, State
-from gateway.domain.subjects import Presented
+from gateway.domain.subjects import Presented, Role
 from gateway.domain.uses import Watch
 
 
@@ -281,6 +288,10 @@ class Views(Protocol):
         """Why the store cannot be written; empty when it can."""
         ...
 
+    def trust_since_ms(self) -> int | None:
+        """Wall time since which the clock is trusted as much as now; None if never changed."""
+        ...
+
 
 # --- people and platform ------------------------------------------------------------------------
 
@@ -293,6 +304,58 @@ class Notification:
     step: int
     channel: Channel
     body: Mapping[str, Any]
+
+
+class TokenHolder(Protocol):
+    """Who presents a bearer token: a named person with a role, a resident with their subject."""
+
+    @property
+    def id(self) -> str:
+        """The token's id, which is no secret."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """The person."""
+        ...
+
+    @property
+    def role(self) -> Role:
+        """What they may do."""
+        ...
+
+    @property
+    def subject(self) -> str:
+        """The subject a resident acts for; "" for all others."""
+        ...
+
+
+class Tokens(Protocol):
+    """Who may speak to the API."""
+
+    def holder(self, token: str) -> TokenHolder | None:
+        """Who presents this token, None if nobody we know. Never raises."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class SyncRead:
+    """A message understood: its event, and (id, why) of the items that made no sense."""
+
+    event: SnapshotReceived | ChangesReceived
+    rejected: tuple[tuple[str, str], ...] = ()
+
+
+class SyncReader(Protocol):
+    """Understands what the platform says of a stream, the same over every way it comes (B1, B3)."""
+
+    def read(self, stream: Stream, payload: bytes) -> SyncRead:
+        """What a message stands for. Raises MalformedError, which repeats no secret."""
+        ...
+
+    def schema(self, stream: Stream) -> Mapping[str, Any]:
+        """The JSON Schema of a stream's messages, with its definitions under `$defs`."""
+        ...
 
 
 class Notifier(Protocol):
@@ -330,6 +393,10 @@ __all__ = [
     "Sink",
     "Stamped",
     "Store",
+    "SyncRead",
+    "SyncReader",
+    "TokenHolder",
+    "Tokens",
     "Transport",
     "Views",
 ]
