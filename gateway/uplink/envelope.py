@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 
-from gateway.domain.records import JournalRecord
+from gateway.domain.records import Fact, JournalRecord
 
 BATCH_TYPE = "application/cloudevents-batch+json"
 _EPOCH = datetime.fromtimestamp(0, UTC)
@@ -18,15 +18,7 @@ _LAST_MS = 253_402_300_799_999  # the end of the year 9999, where RFC 3339 ends
 def event(gateway: str, record: JournalRecord, dropped_from: int | None = None) -> bytes:
     """One record as a structured CloudEvent. Records from `dropped_from` up to it are no more."""
     epoch, seq = record.position
-    head = {
-        "specversion": "1.0",
-        "id": f"{epoch}:{seq}",
-        "source": f"/commons/{gateway}",
-        "type": f"commons.{record.fact.value}",
-        "time": _rfc3339(record.at_ms),
-        "datacontenttype": "application/json",
-        "sequence": f"{seq:020d}",
-    }
+    envelope = head(gateway, f"{epoch}:{seq}", record.fact, record.at_ms)
     proof = {
         "epoch": epoch,
         "seq": seq,
@@ -38,7 +30,7 @@ def event(gateway: str, record: JournalRecord, dropped_from: int | None = None) 
     }
     return b"".join(
         (
-            _members(head),
+            _members({**envelope, "sequence": f"{seq:020d}"}),
             b',"data":',
             _members(proof),
             b',"record":',
@@ -48,6 +40,18 @@ def event(gateway: str, record: JournalRecord, dropped_from: int | None = None) 
             b"}}",
         )
     )
+
+
+def head(gateway: str, name: str, fact: Fact, at_ms: int) -> dict[str, str]:
+    """The members of an envelope, without its data."""
+    return {
+        "specversion": "1.0",
+        "id": name,
+        "source": f"/commons/{gateway}",
+        "type": f"commons.{fact.value}",
+        "time": _rfc3339(at_ms),
+        "datacontenttype": "application/json",
+    }
 
 
 def batch(events: Iterable[bytes]) -> bytes:

@@ -1,8 +1,9 @@
 """What the uplink stands between."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from gateway.ports import Clock, Credentials, Engine, JournalReader, Views
+from gateway.ports import Clock, Credentials, Engine, JournalReader, Stamped, Views
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,3 +15,4 @@ class Surroundings:
     journal: JournalReader
     credentials: Credentials
     clock: Clock
+    unsaved: Callable[[], Sequence[Stamped]] = tuple  # records that no store holds yet (X1)

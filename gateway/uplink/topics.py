@@ -27,6 +27,11 @@ class Topics:
         return self._up("urgent")
 
     @property
+    def unsaved(self) -> str:
+        """Facts that no store holds yet (RULES X1)."""
+        return self._up("unsaved")
+
+    @property
     def answer(self) -> str:
         """Replies to what the platform asked."""
         return self._up("answer")
@@ -42,4 +47,4 @@ class Topics:
 
 def content_type(topic: str) -> str:
     """What a topic carries."""
-    return BATCH_TYPE if topic.endswith(("/journal", "/urgent")) else "application/json"
+    return BATCH_TYPE if topic.endswith(("/journal", "/urgent", "/unsaved")) else "application/json"

@@ -27,6 +27,7 @@ from gateway.uplink.sender import Sender
 from gateway.uplink.settings import UplinkSettings
 from gateway.uplink.surroundings import Surroundings
 from gateway.uplink.topics import Topics
+from gateway.uplink.unsaved import Unsaved
 
 DOWN = ("ack", "command", *(stream.value for stream in Stream))
 _STEADY_MS = 30_000  # a connection that lived so long was a good one
@@ -133,6 +134,7 @@ class Uplink:
                 self._desk(link, commands),
                 self.sender.follow(),
                 self.sender.send(publish),
+                self._send_unsaved(link),
                 self._heartbeat(link),
             )
         except asyncio.CancelledError:
@@ -204,6 +206,14 @@ class Uplink:
         await link.publish(self._topics.answer, answers.nonsense(error))
 
     # --- up -------------------------------------------------------------------------------------
+
+    async def _send_unsaved(self, link: Connection) -> None:
+        unsaved = Unsaved(self.gateway)
+        while True:
+            if self._around.views.storage_lost():
+                for batch in unsaved.batches(self._around.unsaved()):
+                    await link.publish(self._topics.unsaved, batch)
+            await asyncio.sleep(_LOOK_S)
 
     async def _heartbeat(self, link: Connection) -> None:
         """Tell the status at its interval, and at once when its essence changes."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from contract import violations
 from simulation.sites import small_site
 
 from gateway.domain.events import Event
@@ -91,6 +92,9 @@ class Looking:
     def counters(self) -> Mapping[tuple[str, str, str], int]:
         return {}
 
+    def trust_since_ms(self) -> int | None:
+        return None
+
     def storage_lost(self) -> str:
         return self._engine.step.lost
 
@@ -158,7 +162,12 @@ async def gateway(folder: Path, port: int, **settings: Any) -> AsyncIterator[Rig
     engine.start(loaded.head, {})
     uplink_settings = UplinkSettings(**{**FAST, "port": port, **settings})
     around = Surroundings(
-        engine, Looking(engine, clock), store.journal, KeyedCredentials(KEY), clock
+        engine,
+        Looking(engine, clock),
+        store.journal,
+        KeyedCredentials(KEY),
+        clock,
+        engine.step.unsaved,
     )
     uplink = Uplink(uplink_settings, around, "0.1.0", random.Random(7).random)
     tasks = [asyncio.create_task(engine.run()), asyncio.create_task(uplink.run())]
@@ -179,8 +188,16 @@ def _spec(site: Site) -> Callable[[PointRef], SetpointSpec | None]:
     return spec_of
 
 
-def platform(port: int, **times: Any) -> Platform:
-    return Platform(Address(port), GATEWAY, Times(**{"repeat_s": 0.3, **times}))
+@asynccontextmanager
+async def platform(
+    port: int, address: Address | None = None, **times: Any
+) -> AsyncIterator[Platform]:
+    """A platform; in the end, all that was seen on the wire is held to its description."""
+    desk = Platform(address or Address(port), GATEWAY, Times(**{"repeat_s": 0.3, **times}))
+    async with desk:
+        yield desk
+    wrong = [each for name, payload in desk.seen for each in violations(name, payload)]
+    assert wrong == []
 
 
 def window(clock_ms: int | None = None, hours: int = 1) -> tuple[int, int]:
