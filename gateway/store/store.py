@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 import structlog
-from sqlalchemy import Connection, Table, delete, insert, select
+from sqlalchemy import Connection, Table, delete, insert, select, update
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -165,12 +165,15 @@ class SqliteStore:
         newest = connection.execute(select(epoch).order_by(epoch.c.ordinal.desc())).first()
         number, chain = last_row(connection)
         machine = machine_digest(self._options.machine)
-        if newest is None or (machine and newest.machine != machine):
+        if newest is None or (machine and newest.machine not in ("", machine)):
             begun = self._options.randomness(8).hex()
             ordinal, origin = (newest.ordinal + 1, "moved") if newest else (1, "new")
             connection.execute(insert(epoch).values((ordinal, begun, number, machine, origin)))
             self._head = Head(begun, number, number, chain_start(begun))
             return origin
+        if newest.machine != machine and machine:
+            mine = update(epoch).where(epoch.c.ordinal == newest.ordinal)
+            connection.execute(mine.values(machine=machine))
         if number == newest.base:
             chain = chain_start(newest.epoch)
         self._head = Head(newest.epoch, newest.base, number, chain)
