@@ -20,15 +20,16 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from pydantic import TypeAdapter
-from sqlalchemy import insert, select
+from sqlalchemy import insert
 
 from gateway.domain.errors import StoreError
 from gateway.domain.records import Position
 from gateway.store import schema
 from gateway.store.database import connect_writer, storage_errors
+from gateway.store.epochs import begin_epoch
 from gateway.store.folder import DataFolder
-from gateway.store.journal import SqliteJournal, last_row
-from gateway.store.tables import SCHEMA_VERSION, epoch, meta
+from gateway.store.journal import SqliteJournal
+from gateway.store.tables import SCHEMA_VERSION, meta
 
 _FORMAT = 1
 _MANIFEST = "manifest.json"
@@ -178,11 +179,7 @@ def _begin_epoch(database: Path, manifest: Manifest, randomness: Callable[[int],
     try:
         schema.prepare(connection)
         with connection.begin():
-            newest = connection.execute(select(epoch).order_by(epoch.c.ordinal.desc())).one()
-            number, _ = last_row(connection)
-            begun = randomness(8).hex()
-            row = (newest.ordinal + 1, begun, number, "", "restored")  # any machine may take it
-            connection.execute(insert(epoch).values(row))
+            begin_epoch(connection, "restored", randomness)
             came_from = f"{manifest.epoch}/{manifest.seq}"
             connection.execute(meta.delete().where(meta.c.name == "restored_from"))
             connection.execute(insert(meta).values(("restored_from", came_from)))

@@ -41,15 +41,17 @@ def connect_writer(path: Path) -> Connection:
     return engine.connect()
 
 
-def reader_engine(path: Path) -> Engine:
-    """A pool of read-only connections, for any thread."""
-    where = f"file:{quote(str(path))}?mode=ro"
+def reader_engine(path: Path, *, immutable: bool = False, pooled: bool = True) -> Engine:
+    """Read-only connections, for any thread; immutable: nobody at all can write the file."""
+    where = f"file:{quote(str(path))}?{'immutable=1' if immutable else 'mode=ro'}"
 
     def connect() -> sqlite3.Connection:
         return sqlite3.connect(
             where, uri=True, isolation_level=None, check_same_thread=False, timeout=_BUSY_S
         )
 
+    if not pooled:
+        return create_engine("sqlite://", creator=connect, poolclass=NullPool)
     return create_engine(
         "sqlite://", creator=connect, poolclass=QueuePool, pool_size=2, max_overflow=8
     )
@@ -86,7 +88,7 @@ def forget_cached(path: Path) -> None:
 
     After a failed fsync the kernel may hold as clean what never reached the disk.
     """
-    for file in (path, path.with_name(path.name + "-wal")):
+    for file in (path, log_of(path)):
         try:
             handle = os.open(file, os.O_RDONLY)
         except OSError:
@@ -95,6 +97,11 @@ def forget_cached(path: Path) -> None:
             os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
         finally:
             os.close(handle)
+
+
+def log_of(path: Path) -> Path:
+    """The write-ahead log beside a database."""
+    return path.with_name(path.name + "-wal")
 
 
 def _origin(error: BaseException) -> BaseException:

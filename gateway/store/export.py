@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, or_, select
 
 from gateway.store.database import reader_engine, storage_errors
-from gateway.store.journal import Span, spans
+from gateway.store.epochs import Span, spans
 from gateway.store.rows import JournalRow
 from gateway.store.tables import journal
 

@@ -10,14 +10,15 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, select
+from sqlalchemy import Connection, Select, select
 
 from gateway.domain.records import JournalRecord, Position
 from gateway.store.database import reader_engine, storage_errors
+from gateway.store.epochs import Span, spans
 from gateway.store.rows import JournalRow, record_of
-from gateway.store.tables import cursor, epoch, gap, journal
+from gateway.store.tables import cursor, gap, journal
 
 
 class Cursors:
@@ -46,35 +47,6 @@ class Cursors:
             for key, seq in written.items():
                 if self._unsaved.get(key) == seq:
                     del self._unsaved[key]
-
-
-class Span(NamedTuple):
-    """The rows of one epoch: numbers after `base`, up to `end` (None: it goes on)."""
-
-    epoch: str
-    base: int
-    end: int | None
-
-    def holds(self, number: ColumnElement[int]) -> ColumnElement[bool]:
-        """The condition that a row number is of this epoch."""
-        if self.end is None:
-            return number > self.base
-        return and_(number > self.base, number <= self.end)
-
-
-def spans(connection: Connection) -> list[Span]:
-    """All epochs, oldest first."""
-    found = connection.execute(select(epoch.c.epoch, epoch.c.base).order_by(epoch.c.ordinal)).all()
-    ends: list[int | None] = [row.base for row in found[1:]]
-    return [Span(row.epoch, row.base, end) for row, end in zip(found, [*ends, None], strict=True)]
-
-
-def last_row(connection: Connection) -> tuple[int, bytes]:
-    """Number and hash of the last row there is or was; (0, b"") when there never was one."""
-    newest = select(journal.c.number, journal.c.chain).order_by(journal.c.number.desc()).limit(1)
-    dropped = select(gap.c.last, gap.c.chain).order_by(gap.c.last.desc()).limit(1)
-    ends = [tuple(row) for one in (newest, dropped) for row in connection.execute(one)]
-    return max(ends, default=(0, b""))
 
 
 class SqliteJournal:

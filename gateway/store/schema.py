@@ -20,13 +20,17 @@ def prepare(connection: Connection) -> None:
             connection.execute(insert(version).values(version_num=SCHEMA_VERSION))
             return
         if found > SCHEMA_VERSION:
-            raise StoreError(
-                f"the database has schema {found}, this version of the gateway knows up to "
-                f"{SCHEMA_VERSION}: install the version that wrote it, or restore a backup"
-            )
+            raise _other_version(found)
         from gateway.store.migrate import upgrade  # noqa: PLC0415  (costs a start 0.1 s)
 
         upgrade(connection)
+
+
+def check(connection: Connection) -> None:
+    """Raises StoreError unless the tables are as this code has them."""
+    found = stored_version(connection)
+    if found != SCHEMA_VERSION:
+        raise _other_version(found or "none")
 
 
 def stored_version(connection: Connection) -> str | None:
@@ -34,3 +38,10 @@ def stored_version(connection: Connection) -> str | None:
     if not connection.dialect.has_table(connection, version.name):
         return None
     return connection.execute(select(version.c.version_num)).scalar()
+
+
+def _other_version(found: str) -> StoreError:
+    return StoreError(
+        f"the database has schema {found}, this version of the gateway has {SCHEMA_VERSION}: "
+        "install the version that wrote it, or restore a backup"
+    )

@@ -5,32 +5,31 @@ Rules:
   opened afresh as often as needed (RULES X1). No write and no fsync is ever tried again on a
   connection that failed: `open` reads what the disk really holds.
 - The numbers of records are given here, from the head that `open` found: no gap, no sequence.
-- A commit that failed may yet have reached the disk. So after `open` the same batch, by its
-  number, is handed in again: if the chain's head is the one that batch would have made (the hash
-  covers its salts, so no other batch makes it), it is there and is not written twice. A batch
-  without records is simply written again.
+- A commit that failed may yet have reached the disk. `open` compares the chain's head with the one
+  that the failed batch would have made (the hash covers its salts, so no other batch makes it);
+  where they are the same, `Loaded.meta["batch"]` is that batch's number, and handing it in again
+  writes nothing. So nothing is kept on disk for it. A batch without records may be written again.
 - A full disk is no error yet: the ballast goes first, once (see `ballast`).
 - Cursors of readers ride with the next transaction.
 """
 
-import hashlib
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn, TypeVar
 
 import structlog
-from sqlalchemy import Connection, Table, delete, insert, select, update
+from sqlalchemy import Connection, Table, delete, insert, select
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import SQLAlchemyError
 
 from gateway.domain.entity import Entity
 from gateway.domain.errors import StoreError
-from gateway.domain.records import Position, chain_start
+from gateway.domain.records import Position
 from gateway.domain.state import Change, Put
-from gateway.ports import Batch, Loaded
+from gateway.ports import Batch, Loaded, Stamped
 from gateway.store import schema
 from gateway.store.ballast import BALLAST_BYTES, Ballast
 from gateway.store.database import (
@@ -39,16 +38,19 @@ from gateway.store.database import (
     connect_writer,
     disk_full,
     forget_cached,
+    log_of,
     reader_engine,
     storage_errors,
 )
 from gateway.store.entities import EntityCodec, Row
-from gateway.store.journal import Cursors, SqliteJournal, last_row
+from gateway.store.epochs import ensure_epoch, find_head, origin_of
+from gateway.store.journal import Cursors, SqliteJournal
 from gateway.store.rows import Head, seal
-from gateway.store.tables import cursor, entity, epoch, journal, meta
+from gateway.store.tables import cursor, entity, journal, meta
 
 log = structlog.get_logger()
 
+T = TypeVar("T")
 Work = Sequence[tuple[str, Sequence[tuple[Any, ...]]]]  # statements, each with its rows
 
 
@@ -108,6 +110,22 @@ class SqliteStore:
             self._abandon()
             raise
 
+    def peek(self) -> Loaded:
+        """What a store holds that cannot be opened for writing: its disk went read-only.
+
+        With it a gateway that starts on such a disk knows its people and calls (RULES X1).
+        """
+        engine = reader_engine(self._path, immutable=not log_of(self._path).exists())
+        try:
+            with storage_errors("read", self._path), engine.connect() as connection:
+                connection.exec_driver_sql("BEGIN")
+                schema.check(connection)
+                head = find_head(connection)
+                assert head is not None
+                return self._load(connection, head)
+        finally:
+            engine.dispose()
+
     def commit(self, batch: Batch) -> Position:
         """Commit a batch in one transaction, durably; the position of its last record."""
         if self._arrived(batch):
@@ -116,14 +134,36 @@ class SqliteStore:
         rows, head = seal(batch.records, self._head, self._options.randomness)
         puts, drops = self._last_words(batch.changes)
         self._attempt = _Attempt(batch.number, head.chain) if rows else None
-        self._write([(_APPEND, rows), (_PUT, puts), (_DROP, drops)])
+        work: Work = [(_APPEND, rows), (_PUT, puts), (_DROP, drops)]
+        self._run(lambda connection: _execute(connection, work))
         self._attempt = None
         self._head = head
         return head.position
 
     def set_meta(self, values: Mapping[str, str]) -> None:
         """Keep small facts of the gateway itself (last trusted time, boot)."""
-        self._write([(_META, list(values.items()))])
+        self._run(lambda connection: _execute(connection, [(_META, list(values.items()))]))
+
+    def amend(self, change: Callable[[Connection], Iterable[Stamped]]) -> Position:
+        """Let `change` alter rows; the records it returns, which tell of it, are appended with it.
+
+        It may be called twice, when the first transaction found the disk full.
+        """
+
+        def amend(connection: Connection) -> Head:
+            rows, head = seal(change(connection), self._head, self._options.randomness)
+            _execute(connection, [(_APPEND, rows)])
+            return head
+
+        self._head = self._run(amend)
+        return self._head.position
+
+    def fold_log(self) -> None:
+        """Bring the log into the database and empty it, so that nothing erased stays behind."""
+        if self._connection is not None:
+            with storage_errors("fold the log of", self._path):
+                self._connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+                self._connection.rollback()
 
     def close(self) -> None:
         """Close the database, saving the readers' cursors. May be opened again."""
@@ -140,7 +180,7 @@ class SqliteStore:
 
     def _save_cursors(self) -> None:
         if self._cursors.unsaved():
-            self._write([])
+            self._run(lambda _: None)
 
     # --- opening
 
@@ -151,35 +191,24 @@ class SqliteStore:
         self._connection = connection = connect_writer(self._path)
         schema.prepare(connection)
         with connection.begin():
-            origin = self._ensure_epoch(connection)
-            entities = tuple(self._load_entities(connection))
-            found = connection.execute(select(meta.c.name, meta.c.value)).all()
-        self._keeper = reader_engine(self._path).connect()
+            options = self._options
+            self._head = ensure_epoch(connection, options.machine, options.randomness)
+            loaded = self._load(connection, self._head)
+        self._keeper = reader_engine(self._path, pooled=False).connect()
+        find_head(self._keeper)  # a connection is one to SQLite from its first read on
         self._failed = False
         self.ballast.take()
+        return loaded
+
+    def _load(self, connection: Connection, head: Head) -> Loaded:
+        found = connection.execute(select(meta.c.name, meta.c.value)).all()
         known = {row.name: row.value for row in found}
-        return Loaded(entities, self._head.position, {**known, "epoch_origin": origin})
+        known["epoch_origin"] = origin_of(connection)
+        if self._attempt is not None and self._attempt.chain == head.chain:
+            known["batch"] = str(self._attempt.number)
+        return Loaded(tuple(self._entities(connection)), head.position, known)
 
-    def _ensure_epoch(self, connection: Connection) -> str:
-        """Find the epoch and its head; begin one in an empty folder or on another machine."""
-        newest = connection.execute(select(epoch).order_by(epoch.c.ordinal.desc())).first()
-        number, chain = last_row(connection)
-        machine = machine_digest(self._options.machine)
-        if newest is None or (machine and newest.machine not in ("", machine)):
-            begun = self._options.randomness(8).hex()
-            ordinal, origin = (newest.ordinal + 1, "moved") if newest else (1, "new")
-            connection.execute(insert(epoch).values((ordinal, begun, number, machine, origin)))
-            self._head = Head(begun, number, number, chain_start(begun))
-            return origin
-        if newest.machine != machine and machine:
-            mine = update(epoch).where(epoch.c.ordinal == newest.ordinal)
-            connection.execute(mine.values(machine=machine))
-        if number == newest.base:
-            chain = chain_start(newest.epoch)
-        self._head = Head(newest.epoch, newest.base, number, chain)
-        return str(newest.origin)
-
-    def _load_entities(self, connection: Connection) -> Iterable[Entity]:
+    def _entities(self, connection: Connection) -> Iterable[Entity]:
         for row in connection.execute(select(entity)):
             try:
                 yield self._codec.entity(row.kind, row.version, row.body)
@@ -204,22 +233,22 @@ class SqliteStore:
         puts = [self._codec.row(one.entity) for one in last.values() if isinstance(one, Put)]
         return puts, [key for key, one in last.items() if not isinstance(one, Put)]
 
-    def _write(self, work: Work) -> None:
-        """Do the work and save cursors in one transaction; after an error the store is closed."""
+    def _run(self, action: Callable[[Connection], T]) -> T:
+        """Do it in one transaction, with the cursors; after an error the store is closed."""
         if self._connection is None:
             raise StoreError(f"{self._path} is not open")
         cursors = self._cursors.unsaved()
-        saving = [(reader, of, seq) for (reader, of), seq in cursors.items()]
         try:
             try:
-                _transact(self._connection, [*work, (_CURSOR, saving)])
+                done = _transact(self._connection, action, cursors)
             except SQLAlchemyError as error:
                 if not (disk_full(error) and self.ballast.release()):
                     raise
-                _transact(self._connection, [*work, (_CURSOR, saving)])
+                done = _transact(self._connection, action, cursors)
         except (SQLAlchemyError, OSError) as error:
             self._lose(error)
         self._cursors.saved(cursors)
+        return done
 
     def _lose(self, error: Exception) -> NoReturn:
         self._abandon()
@@ -240,13 +269,17 @@ class SqliteStore:
         self._connection = self._keeper = None
 
 
-def machine_digest(machine: str) -> str:
-    """What is kept of a machine's id, which is nobody else's business."""
-    return hashlib.sha256(f"commons-gateway:{machine}".encode()).hexdigest()[:32] if machine else ""
-
-
-def _transact(connection: Connection, work: Work) -> None:
+def _transact(
+    connection: Connection,
+    action: Callable[[Connection], T],
+    cursors: Mapping[tuple[str, str], int],
+) -> T:
     with connection.begin():
-        for statement, rows in work:
-            if rows:
-                connection.exec_driver_sql(statement, list(rows))
+        _execute(connection, [(_CURSOR, [(*key, seq) for key, seq in cursors.items()])])
+        return action(connection)
+
+
+def _execute(connection: Connection, work: Work) -> None:
+    for statement, rows in work:
+        if rows:
+            connection.exec_driver_sql(statement, list(rows))

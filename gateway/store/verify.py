@@ -28,7 +28,7 @@ from gateway.domain.records import (
     personal_digest,
 )
 from gateway.store.database import cause, reader_engine, storage_errors
-from gateway.store.journal import Span, spans
+from gateway.store.epochs import Span, spans
 from gateway.store.rows import JournalRow
 from gateway.store.tables import cursor, gap, journal
 
