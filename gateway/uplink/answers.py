@@ -14,7 +14,7 @@ def replied(asked: Asked, reply: Reply) -> bytes:
     rejected = list(data.pop("rejected", ()))
     known = {each["id"] for each in rejected}
     rejected += [
-        {"id": name, "code": "malformed", "why": why}
+        {"id": name, "code": "malformed", "why": reason("malformed", why=why).en}
         for name, why in asked.rejected
         if name not in known
     ]

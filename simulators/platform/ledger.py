@@ -29,6 +29,7 @@ class Entry:
     chain: str
     proof: tuple[str, str]  # digests of the payload and of the personal part
     urgent: bool  # came ahead of the backlog first
+    dropped_from: int | None = None  # the records from there up to this one are no more
 
     @property
     def data(self) -> dict[str, Any]:
@@ -65,6 +66,8 @@ class Ledger:
         self.problems: list[str] = []
         self.duplicates = 0
         self.gaps = 0
+        self.dropped = 0
+        self.unsaved: dict[str, dict[str, Any]] = {}  # by id: facts that no store of theirs holds
         self.calls_ahead: list[Entry] = []  # urgent records in the order in which they came
 
     @property
@@ -83,6 +86,11 @@ class Ledger:
         book = self.books[entries[-1].epoch]
         also = sorted({entry.seq for entry in entries if entry.seq in book.ahead})
         return {"epoch": book.epoch, "seq": book.seq, "also": also}
+
+    def take_unsaved(self, payload: bytes) -> None:
+        """Facts that the gateway cannot keep yet: shown, and not booked."""
+        for event in self._events(payload):
+            self.unsaved[event["id"]] = event["data"]["record"]
 
     def position(self, epoch: str) -> int:
         """How far the book of an epoch goes; opens it where there is none."""
@@ -132,7 +140,9 @@ class Ledger:
             self.problems += [f"{where}: {each}" for each in wrong]
             return None
         fact = event["type"].removeprefix("commons.")
-        return Entry(epoch, seq, fact, record, personal, chain, (digest, personal_digest), urgent)
+        proof = (digest, personal_digest)
+        dropped = data["dropped_from"]
+        return Entry(epoch, seq, fact, record, personal, chain, proof, urgent, dropped)
 
     def _book(self, entry: Entry) -> None:
         self.position(entry.epoch)
@@ -147,8 +157,18 @@ class Ledger:
             self.calls_ahead.append(entry)
         elif entry.seq == book.seq + 1:
             self._append(book, book.ahead.pop(entry.seq, entry))
+        elif entry.dropped_from is not None and entry.dropped_from <= book.seq + 1:
+            self._skip(book, entry)
         else:
             self.gaps += 1
+
+    def _skip(self, book: Book, entry: Entry) -> None:
+        """What was dropped at its time leaves its numbers; the chain goes on from this record's."""
+        self.dropped += entry.seq - 1 - book.seq
+        for seq in range(book.seq + 1, entry.seq):
+            book.entries.append(Entry(book.epoch, seq, "dropped", None, None, "", ("", ""), False))
+        book.chain = bytes.fromhex(entry.chain)
+        book.entries.append(entry)
 
     def _append(self, book: Book, entry: Entry) -> None:
         digest, personal = (bytes.fromhex(each) for each in entry.proof)

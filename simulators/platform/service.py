@@ -248,6 +248,8 @@ class Platform:
             self.seen.append((f"up/{name}", message.payload))
             if name in ("journal", "urgent"):
                 await self._acknowledge(self.ledger.take(message.payload, urgent=name == "urgent"))
+            elif name == "unsaved":
+                self.ledger.take_unsaved(message.payload)
             elif name == "answer":
                 self._answered(json.loads(message.payload))
             elif name == "status":

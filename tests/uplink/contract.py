@@ -1,6 +1,7 @@
 """The published description of the wire, as a judge of messages."""
 
 import json
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,17 @@ def resolved(reference: str) -> Any:
     for part in reference.removeprefix("#/").split("/"):
         found = found[part]
     return found
+
+
+def violations_of(seen: Iterable[tuple[str, bytes]]) -> list[str]:
+    """What is wrong with messages; of a flood of batches, the first and the last are judged."""
+    by_name: dict[str, list[bytes]] = {}
+    for name, payload in seen:
+        by_name.setdefault(name, []).append(payload)
+    judged = (
+        (name, one) for name, all_ in by_name.items() for one in (*all_[:40], *all_[40:][-5:])
+    )
+    return [each for name, payload in judged for each in violations(name, payload)]
 
 
 @cache

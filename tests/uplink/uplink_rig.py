@@ -2,14 +2,15 @@
 
 import asyncio
 import random
+import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from contract import violations
+from contract import violations_of
 from simulation.sites import small_site
 
 from gateway.domain.events import Event
@@ -18,7 +19,8 @@ from gateway.domain.now import Now, Trust
 from gateway.domain.points import PointRef, Setpoint
 from gateway.domain.profile import SetpointSpec
 from gateway.domain.records import Fact, Record
-from gateway.domain.site import Site
+from gateway.domain.site import Channel, ChannelKind, Escalation, Site
+from gateway.domain.site import Step as EscalationStep
 from gateway.domain.state import State
 from gateway.ports import Batch, Stamped
 from gateway.runtime.engine import Engine
@@ -123,9 +125,11 @@ class Rig:
         return self.engine.head.seq
 
 
-def prefill(folder: Path, count: int, urgent: Callable[[int], bool] = lambda _: False) -> None:
+def prefill(
+    folder: Path, count: int, urgent: Callable[[int], bool] = lambda _: False, machine: str = ""
+) -> None:
     """A journal that already holds so many records."""
-    store = SqliteStore(folder / "journal.db", StoreOptions(ballast_bytes=0))
+    store = SqliteStore(folder / "journal.db", StoreOptions(machine=machine, ballast_bytes=0))
     store.open()
     now = RealClock().now()
     records = tuple(
@@ -144,13 +148,42 @@ def prefill(folder: Path, count: int, urgent: Callable[[int], bool] = lambda _: 
     store.close()
 
 
+def calling_site(channels: Mapping[str, Channel]) -> Site:
+    """The small site, with an escalation that tells these channels at once."""
+    site = small_site()
+    output = Channel("siren", ChannelKind.OUTPUT, offline=True)
+    told = {"siren": output, **channels}
+    steps = (EscalationStep(0, tuple(told)),)
+    safety = replace(site.safety, escalations={"desk": Escalation("desk", steps)}, channels=told)
+    return replace(site, safety=safety)
+
+
+def drop(folder: Path, first: int, last: int) -> None:
+    """Drop records as retention does: their chain goes on."""
+    with sqlite3.connect(folder / "journal.db") as database:
+        (chain,) = database.execute(
+            "SELECT chain FROM journal WHERE number = ?", (last,)
+        ).fetchone()
+        database.execute(
+            "INSERT INTO gap (last, first, chain) VALUES (?, ?, ?)", (last, first, chain)
+        )
+        database.execute("DELETE FROM journal WHERE number BETWEEN ? AND ?", (first, last))
+    database.close()
+
+
 @asynccontextmanager
-async def gateway(folder: Path, port: int, **settings: Any) -> AsyncIterator[Rig]:
+async def gateway(
+    folder: Path,
+    port: int,
+    machine: str = "",
+    channels: Mapping[str, Channel] | None = None,
+    **settings: Any,
+) -> AsyncIterator[Rig]:
     """A gateway on a folder, its uplink on a broker's port."""
     clock = RealClock()
-    store = SqliteStore(folder / "journal.db", StoreOptions(ballast_bytes=0))
+    store = SqliteStore(folder / "journal.db", StoreOptions(machine=machine, ballast_bytes=0))
     loaded = store.open()
-    site = small_site()
+    site = calling_site(channels or {})
     readings = Readings(clock.mono_ms)
     engine = Engine(
         Step(site, loaded, readings),
@@ -170,15 +203,12 @@ async def gateway(folder: Path, port: int, **settings: Any) -> AsyncIterator[Rig
         engine.step.unsaved,
     )
     uplink = Uplink(uplink_settings, around, "0.1.0", random.Random(7).random)
-    tasks = [asyncio.create_task(engine.run()), asyncio.create_task(uplink.run())]
-    try:
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(engine.run()), group.create_task(uplink.run())]
         yield Rig(store, engine, uplink, uplink_settings)
-    finally:
-        for task in reversed(tasks):
+        for task in tasks:
             task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
-        await engine.stop()
+    await engine.stop()
 
 
 def _spec(site: Site) -> Callable[[PointRef], SetpointSpec | None]:
@@ -196,8 +226,7 @@ async def platform(
     desk = Platform(address or Address(port), GATEWAY, Times(**{"repeat_s": 0.3, **times}))
     async with desk:
         yield desk
-    wrong = [each for name, payload in desk.seen for each in violations(name, payload)]
-    assert wrong == []
+    assert violations_of(desk.seen) == []
 
 
 def window(clock_ms: int | None = None, hours: int = 1) -> tuple[int, int]:
