@@ -1,0 +1,76 @@
+"""What many resources show in the same way."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from gateway.domain.faults import Fault
+from gateway.domain.reasons import Reason
+from gateway.domain.site import Name
+
+Line = Annotated[str, StringConstraints(max_length=500, strip_whitespace=True)]
+Person = Annotated[
+    Line, Field(description="Who it is that acts, where a token is shared; needed of a platform.")
+]
+
+
+class Shown(BaseModel):
+    """Something that is shown."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class Asked(BaseModel):
+    """A body that asks for something; a member nobody knows is an error, not ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class NameShown(Shown):
+    """What people call a thing."""
+
+    zh: str
+    en: str
+
+    @classmethod
+    def of(cls, name: Name) -> "NameShown":
+        """A name."""
+        return cls(zh=name.zh, en=name.en)
+
+
+class ReasonShown(Shown):
+    """Why: a code for programs, a sentence in Chinese and English."""
+
+    code: str
+    zh: str
+    en: str
+
+    @classmethod
+    def of(cls, why: Reason) -> "ReasonShown":
+        """A reason."""
+        return cls(code=why.code, zh=why.zh, en=why.en)
+
+
+class FaultShown(Shown):
+    """Something that is not as it should be, and by when it is to be repaired."""
+
+    id: str
+    about: str
+    reason: ReasonShown
+    opened_ms: int
+    repair_by_ms: int
+    places: tuple[str, ...]
+    urgent: bool
+
+    @classmethod
+    def of(cls, fault: Fault) -> "FaultShown":
+        """A fault."""
+        return cls(
+            id=fault.id,
+            about=fault.about,
+            reason=ReasonShown.of(fault.reason),
+            opened_ms=fault.opened_ms,
+            repair_by_ms=fault.repair_by_ms,
+            places=fault.places,
+            urgent=fault.urgent,
+        )

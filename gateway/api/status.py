@@ -1,0 +1,191 @@
+"""How the gateway itself is: status for people, health and readiness for machines (E8, X1)."""
+
+import asyncio
+import platform
+from collections import Counter
+from http import HTTPStatus
+
+from fastapi import APIRouter, Response
+from pydantic import BaseModel
+
+from gateway.api.actions import problems
+from gateway.api.auth import Staff
+from gateway.api.common import Shown
+from gateway.api.parts import Gateway, Parts
+from gateway.domain.bookings import Authority
+from gateway.domain.calls import Call
+from gateway.domain.errors import StoreError
+from gateway.domain.events import CallerFine, Stream
+from gateway.domain.faults import Fault, Health
+from gateway.domain.now import Trust
+
+router = APIRouter(tags=["gateway"])
+probes = APIRouter(tags=["probes"])
+
+PLATFORM_READER = "platform"  # the uplink's cursor
+ALIVE_WITHIN_S = 2.0
+
+
+class ClockShown(Shown):
+    """The wall clock: how far it is trusted, since when, and in which timeline."""
+
+    trust: Trust
+    since_ms: int | None
+    timeline: int
+    wall_ms: int
+
+
+class StorageShown(Shown):
+    """Whether the store can be written; why not."""
+
+    lost: bool
+    why: str
+
+
+class JournalShown(Shown):
+    """The journal's head, and how far the platform has it. None while it cannot be read."""
+
+    epoch: str | None
+    head: int | None
+    platform: int | None
+    distance: int | None
+
+
+class AppliedShown(Shown):
+    """The newest revision applied of a stream. `held`: a snapshot waits for a confirmation."""
+
+    epoch: str
+    revision: int
+    held: bool
+
+
+class StatusShown(Shown):
+    """The gateway in one look."""
+
+    site: str
+    version: str
+    python: str
+    boot: str
+    clock: ClockShown
+    storage: StorageShown
+    journal: JournalShown
+    applied: dict[str, AppliedShown]
+    calls: dict[str, int]
+    faults: int
+    faults_urgent: int
+    links: dict[str, Health]
+    devices: dict[Health, int]
+    desk_pages: int
+
+
+class Ready(BaseModel):
+    """Whether the gateway can do its work; why not."""
+
+    ready: bool
+    reasons: list[str]
+
+
+class Alive(BaseModel):
+    """Whether process and engine are alive."""
+
+    alive: bool
+
+
+@router.get("/status", responses=problems(401, 403), summary="The gateway in one look")
+async def status(parts: Parts, _: Staff) -> StatusShown:
+    """Boot, clock, storage, journal and platform, calls, faults, links and devices."""
+    views = parts.views
+    now = views.now()
+    lost = views.storage_lost()
+    faults = list(views.state.all(Fault))
+    health = views.health()
+    return StatusShown(
+        site=views.site.id,
+        version=parts.version,
+        python=platform.python_version(),
+        boot=now.boot,
+        clock=ClockShown(
+            trust=now.trust,
+            since_ms=views.trust_since_ms(),
+            timeline=now.timeline,
+            wall_ms=now.wall_ms,
+        ),
+        storage=StorageShown(lost=bool(lost), why=lost),
+        journal=await journal_of(parts),
+        applied={stream.value: _applied(parts, stream) for stream in Stream},
+        calls=dict(Counter(call.state.value for call in views.state.all(Call) if call.open)),
+        faults=len(faults),
+        faults_urgent=sum(fault.urgent for fault in faults),
+        links={
+            id_: health.get(f"link:{id_}", Health.UNKNOWN) for id_ in views.site.equipment.links
+        },
+        devices=_devices(parts),
+        desk_pages=parts.desk.pages,
+    )
+
+
+async def journal_of(parts: Gateway) -> JournalShown:
+    """Head and the platform's cursor, read off the event loop."""
+    try:
+        head = await asyncio.to_thread(parts.journal.head)
+        cursor = await asyncio.to_thread(parts.journal.cursor, PLATFORM_READER)
+    except StoreError:
+        return JournalShown(epoch=None, head=None, platform=None, distance=None)
+    return JournalShown(
+        epoch=head.epoch, head=head.seq, platform=cursor, distance=max(0, head.seq - cursor)
+    )
+
+
+def _applied(parts: Gateway, stream: Stream) -> AppliedShown:
+    authority = parts.views.state.get(Authority, stream.value) or Authority(stream.value)
+    held = bool(authority.held_digest)
+    return AppliedShown(epoch=authority.epoch, revision=authority.revision, held=held)
+
+
+def _devices(parts: Gateway) -> dict[Health, int]:
+    health = parts.views.health()
+    devices = parts.views.site.equipment.devices
+    return dict(Counter(health.get(f"device:{id_}", Health.UNKNOWN) for id_ in devices))
+
+
+@probes.get(
+    "/healthz",
+    responses={503: {"model": Alive, "description": "The engine does not answer"}},
+    summary="Process and engine are alive",
+)
+async def healthz(parts: Parts, response: Response) -> Alive:
+    """Answered through the engine itself, within 2 s; it commits nothing."""
+    alive = await engine_alive(parts)
+    if not alive:
+        response.status_code = HTTPStatus.SERVICE_UNAVAILABLE
+    return Alive(alive=alive)
+
+
+@probes.get(
+    "/readyz",
+    responses={503: {"model": Ready, "description": "Not ready, with the reasons"}},
+    summary="The store is open and the site loaded",
+)
+async def readyz(parts: Parts, response: Response) -> Ready:
+    """Not ready is not useless: calls and doors work without a store (X1)."""
+    reasons = []
+    lost = parts.views.storage_lost()
+    if lost:
+        reasons.append(f"storage lost: {lost}")
+    if not parts.views.site.places:
+        reasons.append("no site is loaded")
+    if not await engine_alive(parts):
+        reasons.append(f"the engine does not answer within {ALIVE_WITHIN_S:g} s")
+    if reasons:
+        response.status_code = HTTPStatus.SERVICE_UNAVAILABLE
+    return Ready(ready=not reasons, reasons=reasons)
+
+
+async def engine_alive(parts: Gateway) -> bool:
+    """The engine takes an event and replies. It is about no call, so it changes nothing."""
+    try:
+        async with asyncio.timeout(ALIVE_WITHIN_S):
+            await parts.engine.ask(CallerFine(""))
+    except TimeoutError:
+        return False
+    return True

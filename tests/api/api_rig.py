@@ -1,0 +1,224 @@
+"""A gateway without devices behind a real HTTP server: the real engine, store, tokens and PINs."""
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, closing, suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+from simulation.sites import small_site
+
+from gateway.api.app import create_app
+from gateway.api.desk import Desk
+from gateway.api.parts import Gateway
+from gateway.api.server import ApiServer
+from gateway.domain.bookings import Terms
+from gateway.domain.entity import Entity
+from gateway.domain.events import BookingItem, ChangesReceived, Stream
+from gateway.domain.faults import Health
+from gateway.domain.now import Now, Trust
+from gateway.domain.points import PointRef, Setpoint
+from gateway.domain.profile import SetpointSpec
+from gateway.domain.site import Channel, ChannelKind, Escalation, Site
+from gateway.domain.site import Step as CallStep
+from gateway.domain.state import State
+from gateway.domain.subjects import Credential, CredentialKind, Role, Subject
+from gateway.domain.visits import DoorStatus
+from gateway.runtime.engine import Engine
+from gateway.runtime.readings import Readings
+from gateway.runtime.reconcile import Reconciler
+from gateway.runtime.step import Step
+from gateway.security.credentials import KeyedCredentials
+from gateway.security.tokens import ApiTokens
+from gateway.store.store import SqliteStore, StoreOptions
+from gateway.uplink.reader import PlatformMessages
+
+HOUR_MS = 3_600_000
+PIN = "4711"
+KEY = bytes(range(32))
+ROLES = ("platform", "desk", "technician", "resident")
+
+
+class RealClock:
+    """Time of this machine."""
+
+    def now(self) -> Now:
+        return Now(self.wall_ms(), self.mono_ms(), Trust.SYNCHRONISED, "boot1")
+
+    def mono_ms(self) -> int:
+        return time.monotonic_ns() // 1_000_000
+
+    def wall_ms(self) -> int:
+        return time.time_ns() // 1_000_000
+
+
+@dataclass
+class Looking:
+    """The `Views` of an engine with no links; health and counters as a test says."""
+
+    engine: Engine
+    clock: RealClock
+    links: dict[str, Health] = field(default_factory=dict)
+    counts: dict[tuple[str, str, str], int] = field(default_factory=dict)
+
+    @property
+    def site(self) -> Site:
+        return self.engine.site
+
+    @property
+    def state(self) -> State:
+        return self.engine.state
+
+    @property
+    def readings(self) -> Readings:
+        return self.engine.readings
+
+    def now(self) -> Now:
+        return self.clock.now()
+
+    def desired(self) -> Sequence[Setpoint]:
+        return self.engine.reconciler.desired()
+
+    def health(self) -> Mapping[str, Health]:
+        return self.links
+
+    def counters(self) -> Mapping[tuple[str, str, str], int]:
+        return self.counts
+
+    def storage_lost(self) -> str:
+        return self.engine.step.lost
+
+    def trust_since_ms(self) -> int | None:
+        return None
+
+
+@dataclass
+class Rig:
+    """A gateway that runs, and how to speak to it as each role."""
+
+    store: SqliteStore
+    engine: Engine
+    views: Looking
+    desk: Desk
+    server: ApiServer
+    tokens: dict[str, str]
+    client: httpx.AsyncClient
+    kept: ApiTokens
+    file: Path
+    engine_task: "asyncio.Task[None]"
+
+    async def request(self, method: str, path: str, role: str = "", **more: Any) -> httpx.Response:
+        """Ask as a role; as nobody without one."""
+        headers = {**more.pop("headers", {})}
+        if role:
+            headers["Authorization"] = f"Bearer {self.tokens[role]}"
+        return await self.client.request(method, path, headers=headers, **more)
+
+    async def get(self, path: str, role: str = "desk", **more: Any) -> httpx.Response:
+        return await self.request("GET", path, role, **more)
+
+    async def post(
+        self, path: str, body: Any = None, role: str = "desk", **more: Any
+    ) -> httpx.Response:
+        return await self.request("POST", path, role, json=body, **more)
+
+    async def sync(self, stream: Stream, revision: int, *put: Any) -> None:
+        """Have the platform say something, past the API."""
+        event = ChangesReceived(stream, "p1", revision, put, ())
+        assert (await self.engine.ask(event)).accepted
+
+    def revoke(self, role: str) -> None:
+        """Take a role's token away, as `commons token revoke` does."""
+        (id_,) = (one.id for one in self.kept.list() if one.role == role)
+        self.kept.revoke(id_)
+
+    def door_status(self) -> DoorStatus:
+        status = self.engine.state.get(DoorStatus, "study_room_door")
+        assert status is not None
+        return status
+
+    def break_store(self) -> None:
+        """From now on every commit fails in the database itself; reading goes on."""
+        with closing(sqlite3.connect(self.file)) as connection:
+            connection.execute(
+                "CREATE TRIGGER broken BEFORE INSERT ON journal "
+                "BEGIN SELECT RAISE(FAIL, 'disk I/O error'); END"
+            )
+            connection.commit()
+
+    async def people(self) -> None:
+        """Ada, with a PIN, and Bob."""
+        digest = KeyedCredentials(KEY).pin(PIN).digest
+        assert digest is not None
+        people: list[Entity] = [
+            Subject("ada"),
+            Subject("bob"),
+            Credential("ada-pin", "ada", CredentialKind.PIN, digest),
+        ]
+        await self.sync(Stream.SUBJECTS, 1, *people)
+
+    async def booking(self, subject: str = "ada", revision: int = 1, **terms: Any) -> None:
+        """A booking of the study that is on now."""
+        now_ms = self.views.clock.wall_ms()
+        start = terms.pop("start_ms", now_ms - HOUR_MS // 2)
+        end = terms.pop("end_ms", start + HOUR_MS)
+        id_ = terms.pop("id", "b1")
+        item = BookingItem(id_, Terms("study", (subject,), start, end, revision=revision, **terms))
+        await self.sync(Stream.BOOKINGS, revision, item)
+
+
+def api_site(**changes: Any) -> Site:
+    """The small site, with an escalation that tells a desk page."""
+    site = small_site()
+    safety = replace(
+        site.safety,
+        escalations={"desk": Escalation("desk", (CallStep(0, ("desk",)),))},
+        channels={"desk": Channel("desk", ChannelKind.DESK, offline=True)},
+    )
+    return replace(site, safety=safety, **changes)
+
+
+@asynccontextmanager
+async def served(folder: Path, site: Site | None = None) -> AsyncIterator[Rig]:
+    """A gateway on a folder, served on a free port."""
+    site = site or api_site()
+    clock = RealClock()
+    file = folder / "journal.db"
+    store = SqliteStore(file, StoreOptions(ballast_bytes=0))
+    loaded = store.open()
+    readings = Readings(clock.mono_ms)
+    reconciler = Reconciler(lambda ref: _spec(site, ref), clock.mono_ms())
+    engine = Engine(Step(site, loaded, readings), reconciler, readings, store, clock)
+    engine.start(loaded.head, {})
+    views = Looking(engine, clock)
+    tokens = ApiTokens(folder)
+    texts = {
+        role: tokens.add(f"{role} one", Role(role), 0, "ada" if role == "resident" else "")
+        for role in ROLES
+    }
+    credentials = KeyedCredentials(KEY)
+    desk = Desk(confirm_within_s=1.0)
+    gateway = Gateway(
+        engine, views, store.journal, credentials, tokens, PlatformMessages(credentials), desk, "0"
+    )
+    server = ApiServer(create_app(gateway), "127.0.0.1:0")
+    task = asyncio.create_task(engine.run())
+    await server.start()
+    base = f"http://127.0.0.1:{server.port}"
+    try:
+        async with httpx.AsyncClient(base_url=base, timeout=10) as client:
+            yield Rig(store, engine, views, desk, server, texts, client, tokens, file, task)
+    finally:
+        await server.stop()
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+        await engine.stop()
+
+
+def _spec(site: Site, ref: PointRef) -> SetpointSpec | None:
+    return site.equipment.spec_of(ref).setpoint

@@ -1,0 +1,98 @@
+"""Every operation, asked with every role, with none and with a false token (DESIGN §8, U5)."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from api.api_rig import ROLES, Rig
+
+API = "/api/v1"
+EVERYBODY = frozenset(ROLES)
+STAFF = frozenset({"platform", "desk", "technician"})
+ON_SITE = frozenset({"desk", "technician"})
+DESK = frozenset({"desk"})
+
+
+@dataclass(frozen=True)
+class Operation:
+    """What is asked, and who may."""
+
+    method: str
+    path: str
+    roles: frozenset[str]
+    body: Any = None
+    template: str = ""
+
+    @property
+    def name(self) -> str:
+        return f"{self.method} {self.template or self.path}"
+
+
+NO_CALL = f"{API}/calls/call-none"
+CALL = f"{API}/calls/{{call}}"
+DOOR = f"{API}/doors/study_room_door"
+DOOR_ANY = f"{API}/doors/{{door}}"
+OPERATIONS = [
+    Operation("GET", f"{API}/status", STAFF),
+    Operation("GET", f"{API}/doors", EVERYBODY),
+    Operation("GET", DOOR, EVERYBODY, template=DOOR_ANY),
+    Operation(
+        "POST",
+        f"{DOOR}/present",
+        ON_SITE | {"resident"},
+        {"credential": {"kind": "pass", "token": "no-pass"}},
+        f"{DOOR_ANY}/present",
+    ),
+    Operation("POST", f"{DOOR}/release", ON_SITE, {"why": "test"}, f"{DOOR_ANY}/release"),
+    Operation("GET", f"{API}/calls", STAFF),
+    Operation("POST", f"{API}/calls", EVERYBODY, {"place": "study_room"}),
+    Operation("GET", NO_CALL, STAFF, template=CALL),
+    Operation("POST", f"{NO_CALL}/acknowledge", STAFF, {}, f"{CALL}/acknowledge"),
+    Operation("POST", f"{NO_CALL}/attend", STAFF, {}, f"{CALL}/attend"),
+    Operation("POST", f"{NO_CALL}/clear", ON_SITE, {"outcome": "genuine"}, f"{CALL}/clear"),
+    Operation("POST", f"{NO_CALL}/fine", ON_SITE | {"resident"}, template=f"{CALL}/fine"),
+    Operation("POST", f"{NO_CALL}/seen", DESK, template=f"{CALL}/seen"),
+    Operation("GET", f"{API}/journal", STAFF),
+]
+PROBES = {"GET /healthz", "GET /readyz"}
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda each: each.name)
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_role_may_do_what_is_its_own_and_nothing_else(
+    shared: Rig, operation: Operation
+) -> None:
+    async def ask(role: str = "", **headers: str) -> tuple[int, str]:
+        more = {"json": operation.body} if operation.body is not None else {}
+        sent = await shared.request(operation.method, operation.path, role, headers=headers, **more)
+        body = sent.json()
+        return sent.status_code, body.get("type", "") if isinstance(body, dict) else ""
+
+    assert (await ask())[0] == 401
+    false = {"Authorization": "Bearer commons_nobody_nothing"}
+    assert (await ask(**false)) == (401, "urn:commons-gateway:problem:unauthenticated")
+    for role in ROLES:
+        status, kind = await ask(role)
+        denied = (status, kind) == (403, "urn:commons-gateway:problem:not-allowed")
+        assert denied is (role not in operation.roles), f"{role}: {status} {kind}"
+        assert status not in (401, 422, 500)
+
+
+async def test_the_table_above_has_every_operation(rig: Rig) -> None:
+    paths = (await rig.client.get("/openapi.json")).json()["paths"]
+    found = {f"{method.upper()} {path}" for path, each in paths.items() for method in each}
+    assert found - PROBES == {operation.name for operation in OPERATIONS}
+
+
+async def test_a_revoked_token_ends_at_once(rig: Rig) -> None:
+    assert (await rig.get(f"{API}/status")).status_code == 200
+    rig.revoke("desk")
+    refused = await rig.get(f"{API}/status")
+    assert refused.status_code == 401
+    assert refused.headers["www-authenticate"] == "Bearer"
+    assert rig.tokens["desk"] not in refused.text
+
+
+async def test_probes_need_no_token(rig: Rig) -> None:
+    for probe in ("/healthz", "/readyz"):
+        assert (await rig.client.get(probe)).status_code == 200
