@@ -17,13 +17,13 @@ from sqlalchemy.sql import ClauseElement
 from gateway.domain.errors import StoreError
 
 _WAL_BYTES_KEPT = 16 * 1024 * 1024
-_BUSY_S = 10.0  # another process may hold the write lock for a moment (backup, export)
+BUSY_MS = 10_000  # another process may hold a lock for a moment
 
 _WRITER_PRAGMAS = (
     "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=FULL",
     f"PRAGMA journal_size_limit={_WAL_BYTES_KEPT}",
-    "PRAGMA secure_delete=FAST",
+    "PRAGMA secure_delete=ON",  # what is erased is overwritten
     "PRAGMA cell_size_check=ON",
 )
 
@@ -34,7 +34,11 @@ def connect_writer(path: Path) -> Connection:
     engine = create_engine(
         URL.create("sqlite", database=str(path)),
         poolclass=NullPool,
-        connect_args={"isolation_level": None, "check_same_thread": False, "timeout": _BUSY_S},
+        connect_args={
+            "isolation_level": None,
+            "check_same_thread": False,
+            "timeout": BUSY_MS / 1000,
+        },
     )
     event.listen(engine, "connect", _prepare_writer)
     event.listen(engine, "begin", _begin)
@@ -47,7 +51,7 @@ def reader_engine(path: Path, *, immutable: bool = False, pooled: bool = True) -
 
     def connect() -> sqlite3.Connection:
         return sqlite3.connect(
-            where, uri=True, isolation_level=None, check_same_thread=False, timeout=_BUSY_S
+            where, uri=True, isolation_level=None, check_same_thread=False, timeout=BUSY_MS / 1000
         )
 
     if not pooled:

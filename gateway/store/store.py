@@ -14,6 +14,7 @@ Rules:
 """
 
 import secrets
+import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -33,6 +34,7 @@ from gateway.ports import Batch, Loaded, Stamped
 from gateway.store import schema
 from gateway.store.ballast import BALLAST_BYTES, Ballast
 from gateway.store.database import (
+    BUSY_MS,
     cause,
     compiled,
     connect_writer,
@@ -88,7 +90,7 @@ class SqliteStore:
     """A Store in one SQLite file; `journal` reads it from any thread."""
 
     def __init__(self, path: Path, options: StoreOptions | None = None) -> None:
-        self._path = path
+        self.path = path
         self._options = options or StoreOptions()
         self._codec = EntityCodec()
         self._cursors = Cursors()
@@ -97,6 +99,7 @@ class SqliteStore:
         self._head = Head("", 0, 0, b"")
         self._attempt: _Attempt | None = None
         self._failed = False
+        self._fold = False
         self.ballast = Ballast(path.with_name("ballast"), self._options.ballast_bytes)
         self.journal = SqliteJournal(path, self._cursors)
 
@@ -104,7 +107,7 @@ class SqliteStore:
         """Open or make the database, migrate it, and load everything."""
         self.close()
         try:
-            with storage_errors("open", self._path):
+            with storage_errors("open", self.path):
                 return self._open()
         except BaseException:
             self._abandon()
@@ -115,9 +118,9 @@ class SqliteStore:
 
         With it a gateway that starts on such a disk knows its people and calls (RULES X1).
         """
-        engine = reader_engine(self._path, immutable=not log_of(self._path).exists())
+        engine = reader_engine(self.path, immutable=not log_of(self.path).exists())
         try:
-            with storage_errors("read", self._path), engine.connect() as connection:
+            with storage_errors("read", self.path), engine.connect() as connection:
                 connection.exec_driver_sql("BEGIN")
                 schema.check(connection)
                 head = find_head(connection)
@@ -158,12 +161,27 @@ class SqliteStore:
         self._head = self._run(amend)
         return self._head.position
 
+    def erased(self) -> None:
+        """Rows were erased: what the log still holds of them has to go."""
+        self._fold = True
+        self.fold_log()
+
     def fold_log(self) -> None:
-        """Bring the log into the database and empty it, so that nothing erased stays behind."""
-        if self._connection is not None:
-            with storage_errors("fold the log of", self._path):
-                self._connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
-                self._connection.rollback()
+        """Empty the log into the database, if something was erased and no reader is in its midst.
+
+        Never waits for a reader; the next call does it then.
+        """
+        if self._connection is None or not self._fold:
+            return
+        driver = self._connection.connection.driver_connection
+        assert driver is not None
+        try:
+            driver.execute("PRAGMA busy_timeout=0")
+            (busy, _, _) = driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            driver.execute(f"PRAGMA busy_timeout={BUSY_MS}")
+        except sqlite3.Error as error:
+            self._lose(error)
+        self._fold = bool(busy)
 
     def close(self) -> None:
         """Close the database, saving the readers' cursors. May be opened again."""
@@ -185,16 +203,16 @@ class SqliteStore:
     # --- opening
 
     def _open(self) -> Loaded:
-        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if self._failed:
-            forget_cached(self._path)
-        self._connection = connection = connect_writer(self._path)
+            forget_cached(self.path)
+        self._connection = connection = connect_writer(self.path)
         schema.prepare(connection)
         with connection.begin():
             options = self._options
             self._head = ensure_epoch(connection, options.machine, options.randomness)
             loaded = self._load(connection, self._head)
-        self._keeper = reader_engine(self._path, pooled=False).connect()
+        self._keeper = reader_engine(self.path, pooled=False).connect()
         find_head(self._keeper)  # a connection is one to SQLite from its first read on
         self._failed = False
         self.ballast.take()
@@ -236,7 +254,7 @@ class SqliteStore:
     def _run(self, action: Callable[[Connection], T]) -> T:
         """Do it in one transaction, with the cursors; after an error the store is closed."""
         if self._connection is None:
-            raise StoreError(f"{self._path} is not open")
+            raise StoreError(f"{self.path} is not open")
         cursors = self._cursors.unsaved()
         try:
             try:
@@ -252,7 +270,7 @@ class SqliteStore:
 
     def _lose(self, error: Exception) -> NoReturn:
         self._abandon()
-        raise StoreError(f"commit to {self._path}: {cause(error)}") from error
+        raise StoreError(f"commit to {self.path}: {cause(error)}") from error
 
     def _abandon(self) -> None:
         """Close after an error, so that nothing more is written: no checkpoint either.
