@@ -137,7 +137,7 @@ def _repeated_release(
     return pulse, until
 
 
-def _hold(draft: Draft, ref: PointRef, door: Door) -> tuple[Setpoint, int]:
+def _hold(draft: Draft, ref: PointRef, door: Door) -> tuple[Setpoint | None, int]:
     held = _held_open(draft, door)
     if held is not None:
         return Level(ref, True, secures=True, reason=reason(held[0])), FOR_EVER
@@ -145,7 +145,11 @@ def _hold(draft: Draft, ref: PointRef, door: Door) -> tuple[Setpoint, int]:
     if access.is_open_to_all(door, status, draft.now.wall_ms, draft):
         until = draft.now.mono_ms + MINUTE_MS  # hours and windows are wall time: look again
         return Level(ref, True, secures=False, reason=reason("open_mode")), until
-    # Locking again is securing, unless it would shut on a fire: then it is not derived.
+    given = status.grant if status else None
+    if given is not None and given.boot == draft.now.boot:
+        over = given.until_mono_ms + door.rules.release_ms
+        if draft.now.mono_ms < over:
+            return None, over  # hold and strike may be one relay: leave its pulse alone
     return Level(ref, False, secures=True, reason=reason("ok")), draft.now.mono_ms + MINUTE_MS
 
 

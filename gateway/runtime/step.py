@@ -23,7 +23,7 @@ from gateway.domain.now import Now
 from gateway.domain.points import PointRef, ReadingsView, Setpoint
 from gateway.domain.records import Fact, Record
 from gateway.domain.site import Site
-from gateway.domain.state import Change, Decision, Drop, Put, Reply, State
+from gateway.domain.state import Change, Decision, Put, Reply, State
 from gateway.ports import Batch, Loaded, Stamped
 
 UNSAVED_MAX = 10_000
@@ -71,7 +71,8 @@ class Step:
         self._derived: dict[PointRef, Setpoint | None] = {}
         self._gathered = _Gathered()
         self._in_flight: tuple[Batch, _Gathered] | None = None
-        self._number = int(loaded.meta.get("batch", "0"))
+        self._number = 0
+        self._epoch = loaded.head.epoch
         self._failed: Batch | None = None
         self._dropped = 0
 
@@ -131,6 +132,7 @@ class Step:
             assert reply is not None, "only what is answered may be asked"
             if self.lost and decision.records:
                 reply = replace(reply, durable=False)
+                self._bound_unsaved()
             place.answers.append((told.answer, reply))
         if told.durable is not None and not self.lost:
             self._last_commit(out).durable.append(told.durable)
@@ -184,34 +186,29 @@ class Step:
         """The commit failed: nothing is durable, and nobody is left waiting (X1)."""
         self.lost = error
         out = Released()
-        back, self._in_flight = self._in_flight, None
-        parts = [back[1], self._gathered] if back else [self._gathered]
-        self._failed = back[0] if back else self._failed
-        merged = _Gathered()
-        for part in parts:
-            merged.records += part.records
-            merged.changes |= part.changes
-            out.setpoints |= part.waiting.setpoints
-            for answer, reply in part.waiting.answers:
-                out.answers.append((answer, replace(reply, durable=False)))
-        self._gathered = merged
+        if self._in_flight is not None:
+            # It may have reached the disk after all: the same batch is handed in again later.
+            self._failed, gathered = self._in_flight
+            self._let_go(gathered.waiting, out)
+            self._in_flight = None
+        self._let_go(self._gathered.waiting, out)
+        self._gathered.waiting = Released()
         self._bound_unsaved()
         return out
 
     def recovered(self, loaded: Loaded) -> Batch | None:
-        """The store is open again; what it must still take, compared with what it really holds."""
-        gathered = self._gathered
-        failed, self._failed = self._failed, None
-        if failed is not None and int(loaded.meta.get("batch", "0")) >= failed.number:
-            gathered.records = gathered.records[len(failed.records) :]
+        """The store is open again; the batch that failed, which it tells apart by its number."""
         self.lost = ""
-        held = {(type(entity), entity.id) for entity in loaded.entities}
-        for entity in self.state.entities():
-            gathered.changes.setdefault((type(entity), entity.id), Put(entity))
-        for type_, id_ in held:
-            if self.state.get(type_, id_) is None:
-                gathered.changes[type_, id_] = Drop(type_, id_)
-        return self.seal(checkpoint=True)
+        if loaded.head.epoch != self._epoch:
+            # Another folder under our feet: it must hold all that is true.
+            self._epoch = loaded.head.epoch
+            for entity in self.state.entities():
+                self._gathered.changes.setdefault((type(entity), entity.id), Put(entity))
+        if self._failed is None:
+            return self.seal(checkpoint=True)
+        failed, self._failed = self._failed, None
+        self._in_flight = (failed, _Gathered())
+        return failed
 
     @property
     def idle(self) -> bool:
@@ -219,8 +216,9 @@ class Step:
         return self._in_flight is None and not self._gathered.records
 
     def unsaved(self) -> Sequence[Stamped]:
-        """Records that no store holds yet."""
-        return self._gathered.records
+        """Records that no store is known to hold."""
+        failed = self._failed.records if self._failed else ()
+        return (*failed, *self._gathered.records)
 
     def checkpoint(self, now: Now) -> None:
         """Carry running durations into the state: a restart loses at most a minute of them."""
@@ -230,6 +228,12 @@ class Step:
                 change = Put(measured)
                 self.state.apply((change,))
                 self._gathered.changes[_key(change)] = change
+
+    @staticmethod
+    def _let_go(waiting: Released, out: Released) -> None:
+        out.setpoints |= waiting.setpoints
+        for answer, reply in waiting.answers:
+            out.answers.append((answer, replace(reply, durable=False)))
 
     def _bound_unsaved(self) -> None:
         records = self._gathered.records

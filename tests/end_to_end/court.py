@@ -1,0 +1,144 @@
+"""A site on real wires: its folder, its devices, its broker, and the gateway as a process."""
+
+import asyncio
+import shutil
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from config.site import load_site
+from fixtures.broker import Broker
+from ruamel.yaml import YAML
+from simulators.platform import Address, Platform
+
+from drivers.registry import kinds
+from gateway.domain.site import Site
+from simulators.devices import SimulatedSite
+
+TEMPLATE = Path(__file__).parent / "site"
+MINUTE_MS = 60_000
+
+
+@dataclass
+class Court:
+    """Everything around a gateway, and the gateway itself, which may be killed and started."""
+
+    folder: Path
+    data: Path
+    town: SimulatedSite
+    platform: Platform
+    process: asyncio.subprocess.Process | None = None
+    log: Path = field(default=Path())
+
+    async def start(self, **environment: str) -> None:
+        """Start the gateway's process."""
+        import os  # noqa: PLC0415
+
+        self.log = self.data.parent / f"gateway-{time.monotonic_ns()}.log"
+        with self.log.open("wb") as output:
+            self.process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "gateway.cli", "run"),
+                *("--site", str(self.folder), "--data", str(self.data)),
+                stdout=output,
+                stderr=output,
+                env={**os.environ, **environment},
+            )
+
+    async def kill(self) -> None:
+        """Pull the plug: SIGKILL, no last word."""
+        assert self.process is not None
+        self.process.kill()
+        await self.process.wait()
+        self.process = None
+
+    async def stop(self) -> int:
+        """Ask it to stop; its exit code."""
+        if self.process is None:
+            return 0
+        if self.process.returncode is None:
+            self.process.send_signal(signal.SIGTERM)
+        return await self.process.wait()
+
+    def facts(self, prefix: str = "") -> list[str]:
+        """The kinds of facts the platform holds, in order."""
+        return [entry.type for entry in self.platform.facts(prefix)]
+
+    async def has(self, fact: str, timeout_s: float = 10.0) -> Any:
+        """Wait until the platform holds a fact of this kind; the newest one."""
+        await self.until(lambda: fact in self.facts(), timeout_s, f"no {fact}")
+        return [entry for entry in self.platform.records if entry.type == fact][-1]
+
+    async def until(
+        self, condition: Callable[[], object], timeout_s: float = 10.0, what: str = "condition"
+    ) -> None:
+        """Wait for a condition; a timeout shows what there was instead."""
+        deadline = time.monotonic() + timeout_s
+        while not condition():
+            if time.monotonic() > deadline or (self.process and self.process.returncode):
+                raise AssertionError(
+                    f"{what}; facts: {self.facts()}\n{self.log.read_text()[-4000:]}"
+                )
+            await asyncio.sleep(0.02)
+
+    def now_ms(self) -> int:
+        """Wall time."""
+        return time.time_ns() // 1_000_000
+
+    def window(self, start_min: float, end_min: float) -> tuple[int, int]:
+        """A window by minutes from now."""
+        now = self.now_ms()
+        return now + int(start_min * MINUTE_MS), now + int(end_min * MINUTE_MS)
+
+
+def write_site(folder: Path, change: dict[str, Any], template: Path = TEMPLATE) -> Path:
+    """A copy of the template with `change` merged into its site.yaml."""
+    shutil.copytree(template, folder)
+    yaml = YAML()
+    path = folder / "site.yaml"
+    text = yaml.load(path)
+    _merge(text, change)
+    with path.open("w") as file:
+        yaml.dump(text, file)
+    return folder
+
+
+def _merge(into: Any, change: dict[str, Any]) -> None:
+    for key, value in change.items():
+        if isinstance(value, dict) and isinstance(into.get(key), dict):
+            _merge(into[key], value)
+        else:
+            into[key] = value
+
+
+@asynccontextmanager
+async def court(
+    folder: Path, broker: Broker, change: dict[str, Any] | None = None, template: Path = TEMPLATE
+) -> AsyncIterator[Court]:
+    """Devices and platform served; the gateway is not started yet."""
+    site = _template_site(template)
+    brokers = {
+        link.id: (broker.host, broker.port)
+        for link in site.equipment.links.values()
+        if link.driver == "mqtt"
+    }
+    async with SimulatedSite(site, brokers=brokers) as town:
+        wires = {"links": town.overrides, "uplink": {"host": broker.host, "port": broker.port}}
+        _merge(wires, change or {})
+        written = write_site(folder / "site", wires, template)
+        platform = Platform(Address(broker.port), site.id)
+        async with platform:
+            here = Court(written, folder / "data", town, platform)
+            try:
+                yield here
+            finally:
+                if here.process is not None and here.process.returncode is None:
+                    await here.kill()
+
+
+def _template_site(template: Path) -> Site:
+    return load_site(template, kinds())
