@@ -112,22 +112,13 @@ class Gateway:
 
     async def _uplink(self) -> None:
         from gateway.uplink.settings import parse  # noqa: PLC0415 (after the first call)
-        from gateway.uplink.uplink import Surroundings, Uplink  # noqa: PLC0415
+        from gateway.uplink.surroundings import Surroundings  # noqa: PLC0415
+        from gateway.uplink.uplink import Uplink  # noqa: PLC0415
 
         around = Surroundings(
             self.engine, self.views, self.store.journal, self.credentials, self.clock
         )
-        settings = parse(self.site.settings.uplink)
-        uplink = Uplink(settings, around, VERSION, random.random)
-        async with asyncio.TaskGroup() as group:
-            group.create_task(uplink.run())
-            group.create_task(self._wake(uplink.wake))
-
-    async def _wake(self, wake: Any) -> None:
-        seq = self.engine.head.seq
-        while True:
-            seq = (await self.engine.committed(seq)).seq
-            wake()
+        await Uplink(parse(self.site.settings.uplink), around, VERSION, random.random).run()
 
     def _links(self) -> list[str]:
         return list(self.site.equipment.links)

@@ -8,6 +8,10 @@ from gateway.domain.entity import Entity
 from gateway.domain.now import DAY_MS, HOUR_MS
 from gateway.domain.visits import DoorStatus, ReaderStatus, RoomStatus, Visit
 
+TIMED: frozenset[type[Entity]] = frozenset(
+    {Booking, Call, DoorStatus, RoomStatus, Visit, CallPointStatus, CommandSeen, ReaderStatus}
+)
+
 
 def next_due_ms(draft: Draft, entity: Entity) -> int | None:  # noqa: PLR0911 (a table)
     """The monotonic time at which the entity is worth a look; None for never by itself."""

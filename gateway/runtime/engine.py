@@ -8,7 +8,6 @@ import asyncio
 import heapq
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 
 import structlog
 
@@ -239,7 +238,8 @@ class Engine:
 
     def _now(self) -> Now:
         self._serial += 1
-        return replace(self._clock.now(), serial=self._serial)
+        now = self._clock.now()
+        return Now(now.wall_ms, now.mono_ms, now.trust, now.boot, self._serial, now.timeline)
 
     def _hint(self, entity: Entity, now: Now, soonest_ms: int = 0) -> None:
         due = self.step.next_due_ms(entity, now)

@@ -12,7 +12,7 @@ Rules, sans-I/O:
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-from gateway.core.deadlines import next_due_ms
+from gateway.core.deadlines import TIMED, next_due_ms
 from gateway.core.decide import decide
 from gateway.core.derive import affected, derive, outputs
 from gateway.core.draft import Draft
@@ -98,6 +98,8 @@ class Step:
 
     def next_due_ms(self, entity: Entity, now: Now) -> int | None:
         """When time alone may next change an entity (monotonic)."""
+        if type(entity) not in TIMED:
+            return None
         return next_due_ms(Draft(self.site, self.state, self.readings, now), entity)
 
     def derive_all(self, now: Now) -> Released:

@@ -14,11 +14,11 @@ from typing import Any
 from config.site import load_site
 from fixtures.broker import Broker
 from ruamel.yaml import YAML
-from simulators.platform import Address, Platform
 
 from drivers.registry import kinds
 from gateway.domain.site import Site
 from simulators.devices import SimulatedSite
+from simulators.platform import Address, Platform
 
 TEMPLATE = Path(__file__).parent / "site"
 MINUTE_MS = 60_000

@@ -1,0 +1,76 @@
+"""Durable decisions a second: 100 askers, each a PIN with its grant, record and commit."""
+
+import asyncio
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+
+from simulation.sites import small_site
+
+from gateway.bootstrap import PlainClock
+from gateway.domain.bookings import Booking, Terms
+from gateway.domain.events import CredentialPresented
+from gateway.domain.secret import Secret
+from gateway.domain.state import Put
+from gateway.domain.subjects import Credential, CredentialKind, Presented, Subject
+from gateway.ports import Batch
+from gateway.runtime.engine import Engine
+from gateway.runtime.readings import Readings
+from gateway.runtime.reconcile import Reconciler
+from gateway.runtime.step import Step
+from gateway.store.store import SqliteStore
+
+ASKERS = 100
+
+
+async def measure(seconds: float) -> tuple[float, float]:
+    """Decisions a second, and the raw rate of one-row commits of the same store."""
+    with tempfile.TemporaryDirectory() as folder:
+        site, clock = small_site(), PlainClock("bench")
+        store = SqliteStore(Path(folder) / "gateway.db")
+        store.open()
+        now = clock.wall_ms()
+        entities = [Booking("b", Terms("study", ("ada",), now - 1000, now + 3_600_000))]
+        digest = Secret("digest")
+        people = [Subject("ada"), Credential("c", "ada", CredentialKind.PIN, digest)]
+        store.commit(Batch(1, (), tuple(Put(entity) for entity in [*entities, *people])))
+        loaded = store.open()
+        readings = Readings(clock.mono_ms)
+        engine = Engine(
+            Step(site, loaded, readings),
+            Reconciler(lambda _: None, clock.mono_ms()),
+            readings,
+            store,
+            clock,
+        )
+        engine.start(loaded.head, {})
+        task = asyncio.create_task(engine.run())
+        event = CredentialPresented(
+            None, Presented(CredentialKind.PIN, digest), door="study_room_door"
+        )
+        count = 0
+        until = time.monotonic() + seconds
+
+        async def ask() -> None:
+            nonlocal count
+            while time.monotonic() < until:
+                reply = await engine.ask(event)
+                assert reply.accepted, reply
+                count += 1
+
+        began = time.monotonic()
+        await asyncio.gather(*(ask() for _ in range(ASKERS)))
+        took = time.monotonic() - began
+        task.cancel()
+        await engine.stop()
+        return count / took, engine.head.seq / took
+
+
+if __name__ == "__main__":
+    import uvloop
+
+    rate, records = uvloop.run(measure(5))
+    print(f"durable decisions/s with {ASKERS} askers: {rate:,.0f} ({records:,.0f} records/s)")
