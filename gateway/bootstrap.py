@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import structlog
-from config.site import load_site
 
+from config.site import load_site
 from drivers.registry import kinds
 from gateway.domain.events import Started, Stopping
 from gateway.domain.now import Now, Trust
@@ -28,6 +28,7 @@ from gateway.runtime.reconcile import Reconciler
 from gateway.runtime.sink import LinkSink
 from gateway.runtime.step import Step
 from gateway.runtime.supervisor import Supervisor
+from gateway.runtime.tasks import cancelled
 from gateway.runtime.views import EngineViews
 from gateway.security.credentials import KeyedCredentials, load_key
 from gateway.store.store import SqliteStore
@@ -150,6 +151,4 @@ class Gateway:
 
 
 async def _cancel(tasks: list[asyncio.Task[None]]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    await cancelled(*tasks)

@@ -7,7 +7,6 @@ milliseconds of this machine, the same clock as a gateway's on it.
 """
 
 import asyncio
-import contextlib
 import dataclasses
 import time
 from collections.abc import Callable, Mapping
@@ -17,6 +16,7 @@ from typing import Any, Self
 
 from gateway.domain.points import PointRef, Value
 from gateway.domain.site import Device, Link, Site
+from gateway.runtime.tasks import cancelled
 from simulators.faults import Faults
 from simulators.modbus_face import ModbusRtuFace, ModbusTcpFace
 from simulators.modbus_units import RelayBoardUnit
@@ -62,7 +62,7 @@ class SimulatedSite:
 
     async def __aenter__(self) -> Self:
         for link in self.town.site.equipment.links.values():
-            if link.driver == "modbus":
+            if link.driver.startswith("modbus"):
                 await self._serve_modbus(link)
             elif link.driver == "mqtt":
                 await self._serve_mqtt(link)
@@ -76,9 +76,7 @@ class SimulatedSite:
         trace: TracebackType | None,
     ) -> None:
         for task in self._tasks:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+            await cancelled(task)
         for mqtt in self._mqtt.values():
             await mqtt.stop()
         for wire in self._wires.values():
@@ -252,7 +250,7 @@ class SimulatedSite:
         reader = self.town.site.doors[door].points.readers[0]
         device = self.town.site.equipment.devices[reader.device]
         if not self.faults[device.id].mute:
-            await self._mqtt[device.link].say(device.binding["topic"], message)
+            await self._mqtt[device.link].say(f"{device.binding['topic']}/presented", message)
 
     async def _tries(self, attempt: Callable[[], bool], patience_ms: int) -> bool:
         ends_ms = self.now_ms() + patience_ms

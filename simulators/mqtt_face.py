@@ -1,12 +1,13 @@
 """Simulated MQTT devices on a real broker."""
 
 import asyncio
-import contextlib
 import json
 from collections.abc import Mapping
 from typing import Any
 
 import aiomqtt
+
+from gateway.runtime.tasks import cancelled
 
 RETRY_S = 0.2
 
@@ -33,9 +34,7 @@ class MqttFace:
     async def stop(self) -> None:
         """Disconnect."""
         if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await cancelled(self._task)
             self._task = None
 
     async def say(

@@ -41,7 +41,14 @@ def contact_moved(draft: Draft, door: Door, edge: PointEdge) -> None:
     moved = replace(status, state=state, since_mono_ms=now.mono_ms, boot=now.boot)
     draft.put(moved)
     if edge.first_sight:
-        return  # how it came to be so was not seen
+        # How it came to be so was not seen; but a grant just given explains an open door.
+        if (
+            state is DoorState.OPEN
+            and moved.grant is not None
+            and _in_time(draft, door, moved.grant)
+        ):
+            _entered(draft, door, moved, moved.grant)
+        return
     if state is DoorState.OPEN:
         _opened(draft, door, moved)
     else:

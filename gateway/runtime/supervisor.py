@@ -7,6 +7,7 @@ import structlog
 
 from gateway.domain.faults import Health
 from gateway.ports import Driver, Sink
+from gateway.runtime.tasks import cancelled
 
 log = structlog.get_logger()
 
@@ -28,9 +29,7 @@ class Supervisor:
         """Stop these links (all of them if none are named)."""
         names = set(self._tasks) if links is None else links & set(self._tasks)
         tasks = [self._tasks.pop(name) for name in names]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await cancelled(*tasks)
 
 
 async def _serve(link: str, driver: Driver, sink: Sink) -> None:

@@ -60,6 +60,10 @@ class EngineViews:
             for (device, what), count in sink.counters.items()
         }
 
+    def trust_since_ms(self) -> int | None:
+        """Wall time since which the clock is trusted as much as now; None if never changed."""
+        return None
+
     def storage_lost(self) -> str:
         """Why the store cannot be written; empty when it can."""
         return self._engine.step.lost

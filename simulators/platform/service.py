@@ -13,6 +13,7 @@ from uuid import uuid4
 
 import aiomqtt
 
+from gateway.runtime.tasks import cancelled
 from simulators.platform.cover import Cover
 from simulators.platform.feeds import Answer, Commands, Feed, Waiting
 from simulators.platform.ledger import Entry, Ledger
@@ -101,9 +102,7 @@ class Platform:
     async def offline(self) -> None:
         """Cut the platform off: nothing is heard, nothing said."""
         if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+            await cancelled(self._task)
             self._task = None
 
     async def until(self, wanted: Callable[["Platform"], object], timeout_s: float = 10.0) -> None:

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from config.site import load_site
 from fixtures.broker import Broker
 from ruamel.yaml import YAML
 
+from config.site import load_site
 from drivers.registry import kinds
 from gateway.domain.site import Site
 from simulators.devices import SimulatedSite
@@ -66,12 +66,12 @@ class Court:
 
     def facts(self, prefix: str = "") -> list[str]:
         """The kinds of facts the platform holds, in order."""
-        return [entry.type for entry in self.platform.facts(prefix)]
+        return [entry.fact for entry in self.platform.facts(prefix)]
 
     async def has(self, fact: str, timeout_s: float = 10.0) -> Any:
         """Wait until the platform holds a fact of this kind; the newest one."""
         await self.until(lambda: fact in self.facts(), timeout_s, f"no {fact}")
-        return [entry for entry in self.platform.records if entry.type == fact][-1]
+        return [entry for entry in self.platform.records if entry.fact == fact][-1]
 
     async def until(
         self, condition: Callable[[], object], timeout_s: float = 10.0, what: str = "condition"
@@ -84,6 +84,18 @@ class Court:
                     f"{what}; facts: {self.facts()}\n{self.log.read_text()[-4000:]}"
                 )
             await asyncio.sleep(0.02)
+
+    async def opens(self, door: str, pin: str, timeout_s: float = 10.0) -> None:
+        """Somebody types a PIN, again where the keypad makes them wait, until the strike moves."""
+        before = len(self.town.door(door).pulses)
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            await self.town.present_pin(door, pin)
+            for _ in range(25):
+                if len(self.town.door(door).pulses) > before:
+                    return
+                await asyncio.sleep(0.02)
+        raise AssertionError(f"no pulse at {door}; facts: {self.facts()}\n{self.log.read_text()}")
 
     def now_ms(self) -> int:
         """Wall time."""
@@ -127,7 +139,8 @@ async def court(
         if link.driver == "mqtt"
     }
     async with SimulatedSite(site, brokers=brokers) as town:
-        wires = {"links": town.overrides, "uplink": {"host": broker.host, "port": broker.port}}
+        uplink = {"host": broker.host, "port": broker.port}
+        wires = {"links": town.overrides, "settings": {"uplink": uplink}}
         _merge(wires, change or {})
         written = write_site(folder / "site", wires, template)
         platform = Platform(Address(broker.port), site.id)

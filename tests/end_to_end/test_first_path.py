@@ -23,9 +23,7 @@ async def test_a_booking_from_the_platform_opens_the_door_to_its_pin(here: Court
     await here.has("access.refused")
     assert not here.town.door("study_door").pulses
 
-    await here.until(lambda: True)
-    await here.town.present_pin("study_door", "482913")
-    await here.until(lambda: here.town.door("study_door").pulses, 10, "no pulse")
+    await here.opens("study_door", "482913")
     assert await here.town.person_enters("study_door", "ada", patience_ms=3000)
     granted = await here.has("access.granted")
     entered = await here.has("access.entered")
@@ -39,8 +37,7 @@ async def test_pulling_the_plug_moves_no_strike_and_loses_no_record(here: Court)
     await here.start()
     await here.platform.subject("ada", pin="482913")
     await here.platform.book("b1", "study", ["ada"], here.window(-5, 60))
-    await here.town.present_pin("study_door", "482913")
-    await here.until(lambda: here.town.door("study_door").pulses, 10, "no pulse")
+    await here.opens("study_door", "482913")
     await here.has("access.granted")
     await here.kill()
 

@@ -1,0 +1,111 @@
+"""A site folder becomes a Site, or a list of everything that is wrong with it.
+
+Rules:
+- All problems are found at once; only then is the site refused.
+- What is a driver's own is checked by its driver kind, which finds what would fail at run time.
+"""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from config.assemble import device_of, link_of, site_of
+from config.base import Strict
+from config.draft import Draft, draft_of
+from config.files import read_texts
+from config.models import DeviceFile, LinkFile
+from config.problems import unknown
+from config.profiles import path_of, profiles_of, shipped_ids, wanted
+from config.references import check_references
+from gateway.domain.errors import ConfigError, Problem
+from gateway.domain.profile import Profile
+from gateway.domain.site import Site
+from gateway.ports import DriverKind
+
+Kinds = Mapping[str, DriverKind]
+
+
+def load_site(
+    folder: Path,
+    kinds: Kinds,
+    *,
+    demo: bool = False,
+    overrides: Mapping[str, Any] | None = None,
+) -> Site:
+    """The site of a folder. Raises ConfigError with all that is wrong.
+
+    `overrides` are merged into site.yaml before it is judged: another host or port of a link.
+    `demo` allows what is only fit for a first look (the embedded broker).
+    """
+    texts, unread = read_texts(folder)
+    site, problems = judge(texts, kinds, demo=demo, overrides=overrides)
+    if site is None or unread:
+        raise ConfigError((*unread, *problems))
+    return site
+
+
+def check_site(folder: Path, kinds: Kinds, *, demo: bool = False) -> list[Problem]:
+    """All that is wrong with a site, and what is doubtful about it (warnings)."""
+    texts, unread = read_texts(folder)
+    return [*unread, *judge(texts, kinds, demo=demo)[1]]
+
+
+def judge(
+    texts: Mapping[str, str],
+    kinds: Kinds,
+    *,
+    demo: bool = False,
+    overrides: Mapping[str, Any] | None = None,
+) -> tuple[Site | None, tuple[Problem, ...]]:
+    """The site of these texts, None if it is refused; and every problem and warning."""
+    draft = draft_of(texts, overrides)
+    profiles, known = _profiles(draft, texts, kinds)
+    check_references(draft, profiles, known)
+    _check_links(draft, profiles, kinds)
+    del demo
+    problems = draft.problems.in_order()
+    return (None if draft.problems.refusing else site_of(draft, profiles)), problems
+
+
+def _profiles(
+    draft: Draft, texts: Mapping[str, str], kinds: Kinds
+) -> tuple[dict[str, Profile], set[str]]:
+    used = {model.profile for _, model in draft.valid(DeviceFile)}
+    candidates = wanted(texts, used)
+    profiles = profiles_of(candidates, kinds, draft.problems)
+    return profiles, {Path(name).stem for name in candidates} | shipped_ids()
+
+
+def _check_links(draft: Draft, profiles: Mapping[str, Profile], kinds: Kinds) -> None:
+    for item, model in draft.valid(LinkFile):
+        if model.driver not in kinds:
+            draft.wrong(item, ("driver",), unknown(model.driver, "a kind of driver", kinds))
+            continue
+        devices = [
+            (one, its)
+            for one, its in draft.valid(DeviceFile)
+            if its.link == item.id and its.profile in profiles
+        ]
+        for one, its in devices:
+            driver = profiles[its.profile].driver
+            if kinds.get(driver) is not kinds[model.driver]:
+                said = f"found a profile for {driver}, expected one for {model.driver}, "
+                draft.wrong(one, ("profile",), said + f"as the link {item.id} is")
+        found = kinds[model.driver].check_link(
+            link_of(item, model), [device_of(*pair) for pair in devices], profiles
+        )
+        _place(draft, found)
+
+
+def _place(draft: Draft, found: Iterable[Problem]) -> None:
+    """Add a driver's problems where `links.<id>.<key>` or `devices.<id>.<key>` stands."""
+    kinds: Mapping[str | int, type[Strict]] = {"links": LinkFile, "devices": DeviceFile}
+    for problem in found:
+        path = path_of(problem.key)
+        item = None
+        if len(path) > 1 and path[0] in kinds:
+            item = draft.of(kinds[path[0]]).get(str(path[1]))
+        if item is None:
+            draft.problems.found.append(problem)
+        else:
+            draft.wrong(item, path[2:], problem.message, problem.rule, warns=problem.warning)

@@ -1,0 +1,210 @@
+"""The devices on one bus as their driver sees them: reads with their points, ready to decode.
+
+Rules:
+- An answer with the same bytes as the one before costs one compare, unless an edge is unsettled.
+- A reading is made only when a value passes its deadband or its quality changes. The reading of a
+  point whose edge must settle follows the settled value.
+- The reading is told before its edge, so that whoever acts on the edge finds it.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from drivers.codec import Decode, Row, row_of
+from drivers.edges import Settled, Watcher, watcher
+from drivers.modbus import frames
+from drivers.modbus.health import Condition
+from drivers.modbus.plan import Limits, Span, plan, readable
+from drivers.modbus.schedule import Group, Member
+from gateway.domain.events import PointEdge
+from gateway.domain.points import PointRef, Quality, Reading, Value
+from gateway.domain.profile import Edge, PollClass, Profile
+from gateway.domain.site import POLL_MS, Device
+from gateway.domain.uses import Watch
+from gateway.ports import LinkSetup, Sink
+
+TIMEOUT_MS = 300
+RETRY_MAX_MS = 60_000
+SAFETY_RETRY_MAX_MS = 2_000
+
+
+class BusDevice(Member):
+    """One device: its unit and manners, its rows, its reads, its health."""
+
+    __slots__ = ("columns", "condition", "gap_ms", "invert", "profile", "rows", "timeout_s", "unit")
+
+    groups: list["PolledGroup"]  # type: ignore[assignment]  # a list of the narrower kind
+
+    def __init__(self, device: Device, profile: Profile, retry_max_ms: int) -> None:
+        super().__init__(device.id, retry_max_ms)
+        self.profile = profile
+        self.columns: Mapping[str, Any] = {**profile.binding, **device.binding}
+        self.unit = int(self.columns.get("unit", 1))
+        self.timeout_s = self.columns.get("timeout_ms", TIMEOUT_MS) / 1_000
+        self.gap_ms = int(self.columns.get("gap_ms", 0))
+        self.invert = frozenset(self.columns.get("invert", ()))
+        self.rows = {name: row_of(spec, profile.binding) for name, spec in profile.points.items()}
+        self.condition = Condition()
+
+    def lost(self) -> None:
+        """It was out of reach: what it shows next is seen for the first time."""
+        for group in self.groups:
+            group.lost()
+
+
+class PolledPoint:
+    """One point of a read: how to decode it, watch it, and when to tell it."""
+
+    __slots__ = ("deadband", "decode", "quality", "ref", "told", "watcher")
+
+    def __init__(self, ref: PointRef, decode: Decode, deadband: float, edge: Edge) -> None:
+        self.ref = ref
+        self.decode = decode
+        self.deadband = deadband
+        self.watcher: Watcher | None = watcher(edge)
+        self.told: Value | None = None
+        self.quality = Quality.UNKNOWN
+
+    def moved(self, value: Value) -> bool:
+        """The value is news: other than what was told, by its deadband at least."""
+        told = self.told
+        if self.quality is not Quality.GOOD or told is None or isinstance(value, bool | str):
+            return value != told or self.quality is not Quality.GOOD
+        return value != told and abs(value - float(told)) >= self.deadband
+
+
+class PolledGroup(Group):
+    """One read of a device, and what was last found in its answer."""
+
+    __slots__ = ("freshness", "points", "raw", "request", "settles_ms", "span")
+
+    member: BusDevice
+
+    def __init__(
+        self, device: BusDevice, span: Span, watches: Mapping[PointRef, Watch], sink: Sink
+    ) -> None:
+        super().__init__(device, span.period_ms)
+        self.span = span
+        self.request = frames.read(span.table, span.address, span.count)
+        self.points = [_point(device, row, span.address, watches) for row in span.rows]
+        names = [row.name for row in span.rows]
+        self.freshness = sink.freshness(device.name, names, span.period_ms)
+        self.raw = b""
+        self.settles_ms: int | None = None  # when to look again at an edge that is unsettled
+
+    def take(self, raw: bytes, at_ms: int, mono_ms: int, sink: Sink) -> None:
+        """Tell what an answer shows that was not known."""
+        self.raw = raw
+        self.settles_ms = None
+        data = raw[2:]
+        for point in self.points:
+            value = point.decode(data)
+            if value is None:
+                self._bad(point, at_ms, mono_ms, sink)
+            elif point.watcher is not None:
+                self._watch(point, point.watcher, value, (at_ms, mono_ms), sink)
+            elif point.moved(value):
+                _tell(point, value, (at_ms, mono_ms), sink)
+
+    def refused(self, at_ms: int, mono_ms: int, sink: Sink) -> None:
+        """The device will not give this read: none of its points has a value."""
+        self.raw = b""
+        for point in self.points:
+            self._bad(point, at_ms, mono_ms, sink)
+
+    def lost(self) -> None:
+        """The device was out of reach."""
+        self.raw = b""
+        self.settles_ms = None
+        for point in self.points:
+            if point.watcher is not None:
+                point.watcher.lost()
+
+    def _bad(self, point: PolledPoint, at_ms: int, mono_ms: int, sink: Sink) -> None:
+        if point.quality is not Quality.BAD:
+            point.quality, point.told = Quality.BAD, None
+            sink.reading(Reading(point.ref, None, Quality.BAD, at_ms, mono_ms))
+            if point.watcher is not None:
+                point.watcher.lost()
+
+    def _watch(
+        self,
+        point: PolledPoint,
+        watching: Watcher,
+        value: Value,
+        times: tuple[int, int],
+        sink: Sink,
+    ) -> None:
+        found = watching.take(value, times[1])
+        settles_ms = watching.unsettled_ms
+        if settles_ms is not None:
+            self.settles_ms = min(self.settles_ms or settles_ms, settles_ms)
+        shown = watching.value if isinstance(watching, Settled) else value
+        if shown is not None and point.moved(shown):
+            _tell(point, shown, times, sink)
+        if found is not None:
+            sink.edge(PointEdge(point.ref, found.value, found.count, found.first_sight))
+
+
+def _tell(point: PolledPoint, value: Value, times: tuple[int, int], sink: Sink) -> None:
+    point.told, point.quality = value, Quality.GOOD
+    sink.reading(Reading(point.ref, value, Quality.GOOD, *times))
+
+
+def _point(
+    device: BusDevice, row: Row, base: int, watches: Mapping[PointRef, Watch]
+) -> PolledPoint:
+    spec = device.profile.points[row.name]
+    ref = PointRef(device.name, row.name)
+    decode = row.decoder(base)
+    if row.name in device.invert:
+        decode = _inverted(decode)
+    edge = watches[ref].edge if ref in watches else spec.edge
+    return PolledPoint(ref, decode, spec.deadband, edge)
+
+
+def _inverted(decode: Decode) -> Decode:
+    def inverted(data: bytes) -> Value | None:
+        value = decode(data)
+        return None if value is None else not value
+
+    return inverted
+
+
+def bus_devices(setup: LinkSetup) -> list[BusDevice]:
+    """The devices of a link with their reads planned."""
+    return [_bus_device(setup, device) for device in setup.devices]
+
+
+def _bus_device(setup: LinkSetup, device: Device) -> BusDevice:
+    profile = setup.profiles[device.profile]
+    polls = {
+        name: setup.watches[ref].poll
+        if (ref := PointRef(device.id, name)) in setup.watches
+        else spec.poll
+        for name, spec in profile.points.items()
+    }
+    retry_max_ms = int(setup.link.binding.get("retry_max_ms", RETRY_MAX_MS))
+    if _covers(setup, device):
+        retry_max_ms = min(retry_max_ms, SAFETY_RETRY_MAX_MS)
+    made = BusDevice(device, profile, retry_max_ms)
+
+    def period_of(poll: PollClass) -> int:
+        return setup.poll_ms.get(poll, POLL_MS[poll])
+
+    rows = [
+        (made.rows[name], period_of(polls[name]))
+        for name, spec in profile.points.items()
+        if readable(spec)
+    ]
+    for span in plan(rows, Limits.of(made.columns)):
+        PolledGroup(made, span, setup.watches, setup.sink)
+    return made
+
+
+def _covers(setup: LinkSetup, device: Device) -> bool:
+    """True for a device with call or fire points: it is tried again within 2 s."""
+    return any(
+        ref.device == device.id and watch.poll is PollClass.SAFETY
+        for ref, watch in setup.watches.items()
+    )

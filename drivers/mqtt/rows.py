@@ -1,0 +1,146 @@
+"""A row of an MQTT profile: which topic, where in its JSON, and what it means.
+
+Columns of a point, beside the common ones:
+
+| column | means |
+|---|---|
+| `topic` | where it is reported; `{topic}` is the device's, `{base}` the first level of that |
+| `path` | keys into the JSON, joined by dots; without it the whole payload is the value, as text |
+| `enum` | what is reported → the value |
+| `scale` | factor on a number |
+| `momentary` | a message that holds it is a happening; it has no standing value |
+| `detail` | what else of the message goes with a happening: name → path |
+| `pin`, `card`, `pass`, `identifier`, `at` | of a presented credential: paths to whichever comes |
+| `set_topic`, `set_payload` | how it is written; a payload, or one by value |
+| `get_topic`, `get_payload` | how it is asked for |
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gateway.domain.errors import MalformedError
+from gateway.domain.points import Value
+from gateway.domain.profile import Edge, PointSpec, ValueKind
+
+COLUMNS = frozenset(
+    (
+        "topic",
+        "path",
+        "enum",
+        "scale",
+        "momentary",
+        "detail",
+        "pin",
+        "card",
+        "pass",
+        "identifier",
+        "at",
+        "set_topic",
+        "set_payload",
+        "get_topic",
+        "get_payload",
+    )
+)
+MISSING: Any = object()
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """How one point of one device is read: compiled once, used for each message."""
+
+    name: str
+    kind: ValueKind
+    path: tuple[str, ...]
+    enum: Mapping[Any, Value] | None
+    scale: float
+    invert: bool
+    momentary: bool
+    detail: tuple[tuple[str, tuple[str, ...]], ...]
+
+    def value(self, raw: Any) -> Value | None:
+        """What a report means; None if it says nothing (null, or a happening that is none of ours).
+
+        Raises MalformedError for what cannot be a value of this point.
+        """
+        if raw is None or (self.momentary and raw == ""):
+            return None
+        if self.enum is not None:
+            return self._listed(raw)
+        value = _plain(self.kind, raw)
+        if self.scale != 1 and not isinstance(value, str):
+            value = value * self.scale
+        return not value if self.invert else value
+
+    def _listed(self, raw: Any) -> Value | None:
+        assert self.enum is not None
+        key = (type(raw), raw) if isinstance(raw, str | bool | int) else None
+        found = self.enum.get(key)
+        if found is None:
+            if self.momentary:
+                return None
+            raise MalformedError(f"{self.name}: {raw!r:.40} is not listed")
+        return not found if self.invert else found
+
+
+def compile_row(spec: PointSpec, invert: bool) -> Row:
+    """The row of a point that passed `check_profile`."""
+    raw = spec.binding
+    enum = raw.get("enum")
+    return Row(
+        name=spec.name,
+        kind=spec.kind,
+        path=split(raw.get("path", "")),
+        enum=None if enum is None else {(type(key), key): value for key, value in enum.items()},
+        scale=raw.get("scale", 1),
+        invert=invert,
+        momentary=bool(raw.get("momentary", False)) or spec.edge is Edge.CREDENTIAL,
+        detail=tuple((name, split(path)) for name, path in raw.get("detail", {}).items()),
+    )
+
+
+def split(path: str) -> tuple[str, ...]:
+    """The keys of a path; none for the whole payload."""
+    return tuple(path.split(".")) if path else ()
+
+
+def dig(body: Any, path: tuple[str, ...]) -> Any:
+    """What lies at a path of a JSON value; MISSING if nothing does."""
+    for key in path:
+        if not isinstance(body, dict):
+            return MISSING
+        body = body.get(key, MISSING)
+    return body
+
+
+def fill(template: str, topic: str) -> str:
+    """A topic of one device."""
+    base = topic.partition("/")[0]
+    return template.replace("{topic}", topic).replace("{base}", base)
+
+
+def _plain(kind: ValueKind, raw: Any) -> Value:
+    """A value of that kind as it stands. Raises MalformedError."""
+    if kind is ValueKind.TEXT and isinstance(raw, str):
+        return raw
+    if kind is ValueKind.BOOL and isinstance(raw, bool):
+        return raw
+    if kind in (ValueKind.INT, ValueKind.FLOAT):
+        return _number(kind, raw)
+    raise MalformedError(f"expected {kind}, found {raw!r:.40}")
+
+
+def _number(kind: ValueKind, raw: Any) -> int | float:
+    if isinstance(raw, str):
+        try:
+            raw = float(raw)
+        except ValueError:
+            raise MalformedError(f"expected {kind}, found {raw!r:.40}") from None
+    if isinstance(raw, bool) or not isinstance(raw, int | float) or not math.isfinite(raw):
+        raise MalformedError(f"expected {kind}, found {raw!r:.40}")
+    if kind is ValueKind.FLOAT:
+        return float(raw)
+    if raw != int(raw):
+        raise MalformedError(f"expected {kind}, found {raw!r:.40}")
+    return int(raw)

@@ -1,0 +1,411 @@
+"""One session with a broker: paho-mqtt on the asyncio loop, with a connection of its own.
+
+Rules:
+- Every connection has a fresh paho client, so nothing that was not sent is ever sent by a later
+  one (RULES A4): what we publish leaves at once or not at all.
+- A session drains its socket, at most 64 messages a turn, so that no flood holds the loop.
+- A *lasting* session (calls) is kept by the broker over our absence, and its messages are
+  acknowledged in the order they came, each once it is settled or after 2 s, whichever is first: a
+  dead disk must not stop the broker from sending us the next call.
+- An abandoned connection is reset, so that no bytes are sent after we gave them up.
+"""
+
+import asyncio
+import random
+import socket
+import struct
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from paho.mqtt import client as paho
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+from drivers.mqtt.binding import Binding
+from gateway.domain.errors import DeviceError
+from gateway.domain.points import WriteOutcome, WriteResult
+
+TURN_MESSAGES = 64
+PAYLOAD_MAX = 65_536  # far above what any device here says; more is garbage
+TICK_S = 1.0
+CONNECT_S = 5.0
+SETTLE_S = 2.0
+LASTS_S = 86_400  # how long a broker keeps the calls for us
+_KEPT_BYTES = 2 * PAYLOAD_MAX + 16
+_RECEIVE_BUFFER = 262_144
+_REFUSED = 128  # MQTT reason codes from here on are failures
+
+Settle = Callable[[], None]
+Receive = Callable[[paho.MQTTMessage, Settle | None], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """One message to publish. `expiry_s` is honoured where the protocol has it (5.0)."""
+
+    topic: str
+    payload: str
+    expiry_s: int | None = None
+
+
+class Session:
+    """Connects, reads and writes, again and again.
+
+    `receive` is given each message; in a lasting session also a function that settles it, and it
+    returns True if it will call that. `changed` is told when the session comes up or goes down.
+    """
+
+    def __init__(
+        self,
+        binding: Binding,
+        name: str,
+        receive: Receive,
+        changed: Callable[[bool, str], None],
+        lasting: bool = False,
+    ) -> None:
+        self.name = name
+        self.connected = False
+        self.topics: Sequence[str] = ()
+        self._binding = binding
+        self._receive = receive
+        self._changed = changed
+        self._lasting = lasting
+        self._client: paho.Client | None = None
+        self._abandoned = False
+        self._closed: asyncio.Future[str] | None = None
+        self._received = 0
+        self._published: dict[int, asyncio.Future[WriteOutcome]] = {}
+        self._unanswered: deque[_Unanswered] = deque()
+        self._told: dict[int, _Unanswered] = {}
+
+    async def run(self, wait_max_s: float) -> None:
+        """Keep the session up until cancelled, trying again with growing, jittered waits."""
+        wait_s = 0.25
+        while True:
+            try:
+                await self._serve()
+            except DeviceError as error:
+                self._changed(False, str(error))
+            else:
+                wait_s = 0.25
+            await asyncio.sleep(wait_s * (0.5 + random.random() / 2))  # noqa: S311  # jitter
+            wait_s = min(wait_max_s, wait_s * 2)
+
+    async def publish(self, message: Outgoing, wait_s: float) -> WriteOutcome:
+        """Publish once, QoS 1: sent when the broker says it has it, never again by a later try."""
+        client = self._client
+        if client is None or not self.connected:
+            return WriteOutcome(WriteResult.REFUSED, "not connected")
+        properties = None
+        if self._binding.version5 and message.expiry_s is not None:
+            properties = _properties(PacketTypes.PUBLISH)
+            properties.MessageExpiryInterval = message.expiry_s
+        info = client.publish(message.topic, message.payload, qos=1, properties=properties)
+        if info.rc is not MQTTErrorCode.MQTT_ERR_SUCCESS:
+            return WriteOutcome(WriteResult.UNKNOWN, paho.error_string(info.rc))
+        answer: asyncio.Future[WriteOutcome] = asyncio.get_running_loop().create_future()
+        self._published[info.mid] = answer
+        self._flush()
+        try:
+            return await asyncio.wait_for(answer, wait_s)
+        except TimeoutError:
+            self.abandon("the broker does not acknowledge")
+            return WriteOutcome(WriteResult.UNKNOWN, "not acknowledged by the broker in time")
+        finally:
+            self._published.pop(info.mid, None)
+
+    def abandon(self, why: str) -> None:
+        """Give the connection up: whatever it still holds in its buffers is not sent."""
+        self._abandoned = True
+        sock = _socket(self._client) if self._client else None
+        if sock is not None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._close(why)
+
+    # --- one connection -------------------------------------------------------------------------
+
+    async def _serve(self) -> None:
+        """Connect and serve until the connection ends. Raises DeviceError."""
+        loop = asyncio.get_running_loop()
+        self._closed = loop.create_future()
+        self._abandoned = False
+        self._unanswered.clear()
+        self._client = client = self._new_client()
+        try:
+            await self._connect(client)
+            with self._reading(client):
+                await self._until_up(client)
+                self.connected = True
+                self._changed(True, "")
+                raise DeviceError(await self._closed)
+        finally:
+            self.connected = False
+            self._client = None
+            self._leave(client)
+
+    async def _connect(self, client: paho.Client) -> None:
+        """Open the socket in a thread: names and TLS handshakes block."""
+        binding = self._binding
+        try:
+            client.username_pw_set(binding.login.username, binding.login.password())
+            if binding.tls:
+                client.tls_set_context(binding.tls.context())
+            await asyncio.to_thread(self._open, client)
+        except (OSError, ValueError) as error:
+            raise DeviceError(f"{binding.host}:{binding.port}: {error}") from error
+        sock = _socket(client)
+        if sock is None:
+            raise DeviceError(f"{binding.host}:{binding.port}: closed at once")
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
+
+    def _open(self, client: paho.Client) -> None:
+        binding = self._binding
+        options: dict[str, Any] = {}
+        if binding.version5:
+            properties = _properties(PacketTypes.CONNECT)
+            properties.SessionExpiryInterval = LASTS_S if self._lasting else 0
+            properties.MaximumPacketSize = 2 * PAYLOAD_MAX
+            options = {"clean_start": not self._lasting, "properties": properties}
+        client.connect(binding.host, binding.port, binding.keepalive_s, **options)
+
+    def _new_client(self) -> paho.Client:
+        version5 = self._binding.version5
+        client = paho.Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=f"{self._binding.client_id}-{self.name}",
+            clean_session=None if version5 else not self._lasting,
+            protocol=paho.MQTTv5 if version5 else paho.MQTTv311,
+            reconnect_on_failure=False,
+            manual_ack=self._lasting,
+        )
+        client.connect_timeout = CONNECT_S
+        client.on_message = self._on_message_lasting if self._lasting else self._on_message
+        client.on_publish = self._on_publish
+        client.on_disconnect = self._on_disconnect
+        return client
+
+    async def _until_up(self, client: paho.Client) -> None:
+        """Wait for the broker to accept us and our subscriptions. Raises DeviceError."""
+        loop = asyncio.get_running_loop()
+        accepted: asyncio.Future[Any] = loop.create_future()
+        subscribed: asyncio.Future[Any] = loop.create_future()
+        client.on_connect = lambda _c, _u, flags, reason, _p: _answer(accepted, (flags, reason))
+        client.on_subscribe = lambda _c, _u, _mid, reasons, _p: _answer(subscribed, reasons)
+        flags, reason = await self._answered(accepted, "does not answer")
+        if reason.is_failure:
+            raise DeviceError(f"{self.name}: the broker refuses us: {reason}")
+        if not flags.session_present:
+            self._told.clear()
+        if not self.topics:
+            return
+        options: Any = SubscribeOptions(qos=1) if self._binding.version5 else 1
+        client.subscribe([(topic, options) for topic in self.topics])
+        self._flush()
+        reasons = await self._answered(subscribed, "does not answer our subscriptions")
+        refused = [t for t, r in zip(self.topics, reasons, strict=False) if r.value >= _REFUSED]
+        if refused:
+            raise DeviceError(f"{self.name}: the broker does not let us read {refused[0]}")
+
+    async def _answered(self, answer: asyncio.Future[Any], silence: str) -> Any:
+        assert self._closed is not None
+        wanted = {answer, self._closed}
+        done, _ = await asyncio.wait(wanted, timeout=CONNECT_S, return_when=asyncio.FIRST_COMPLETED)
+        if answer in done:
+            return answer.result()
+        if self._closed in done:
+            raise DeviceError(self._closed.result())
+        raise DeviceError(f"{self.name}: the broker {silence}")
+
+    @contextmanager
+    def _reading(self, client: paho.Client) -> Iterator[None]:
+        """The socket is read, and kept alive, while inside."""
+        loop = asyncio.get_running_loop()
+        descriptor = _socket(client).fileno()
+
+        def closing(*_: object) -> None:
+            loop.remove_reader(descriptor)
+            loop.remove_writer(descriptor)
+
+        client.on_socket_close = closing
+        loop.add_reader(descriptor, self._drain)
+        ticker = asyncio.create_task(self._tick(client))
+        try:
+            yield
+        finally:
+            ticker.cancel()
+            closing()
+
+    async def _tick(self, client: paho.Client) -> None:
+        while True:
+            await asyncio.sleep(TICK_S)
+            client.loop_misc()
+            self._flush()
+
+    def _drain(self) -> None:
+        """Read while messages keep coming; a bug in whoever receives them ends the session."""
+        client = self._client
+        if client is None:
+            return
+        try:
+            for _ in range(TURN_MESSAGES):
+                before = self._received
+                client.loop_read()
+                if self._received == before:
+                    break
+            _bound_packet(client)
+            self._flush()
+            if self._binding.tls and self._client is client and _pending(client):
+                asyncio.get_running_loop().call_soon(self._drain)
+        except Exception as bug:
+            assert self._closed is not None
+            if not self._closed.done():
+                self._closed.set_exception(bug)
+
+    def _flush(self) -> None:
+        """Write what paho has queued; the loop goes on where the socket would block."""
+        client = self._client
+        if client is None or not client.want_write():
+            return
+        client.loop_write()
+        sock = _socket(client)
+        if sock is None:
+            return
+        loop = asyncio.get_running_loop()
+        if client.want_write():
+            loop.add_writer(sock.fileno(), self._flush)
+        else:
+            loop.remove_writer(sock.fileno())
+
+    def _leave(self, client: paho.Client) -> None:
+        for answer in self._published.values():
+            _answer(answer, WriteOutcome(WriteResult.UNKNOWN, "the connection was lost"))
+        client.on_disconnect = None
+        if not self._abandoned and client.socket() is not None:
+            client.disconnect()
+        sock = _socket(client)
+        if sock is not None:
+            sock.close()
+
+    def _close(self, why: str) -> None:
+        if self._closed is not None and not self._closed.done():
+            self._closed.set_result(f"{self.name}: {why}")
+
+    # --- what paho tells ------------------------------------------------------------------------
+
+    def _on_message(self, _client: paho.Client, _user: object, message: paho.MQTTMessage) -> None:
+        self._received += 1
+        self._receive(message, None)
+
+    def _on_publish(
+        self, _client: paho.Client, _user: object, mid: int, reason: Any, _properties: object
+    ) -> None:
+        answer = self._published.get(mid)
+        if answer is None:
+            return
+        if reason.value >= _REFUSED:
+            _answer(answer, WriteOutcome(WriteResult.REFUSED, f"the broker refuses: {reason}"))
+        else:
+            _answer(answer, WriteOutcome(WriteResult.SENT))
+
+    def _on_disconnect(
+        self, _client: paho.Client, _user: object, _flags: object, reason: Any, _properties: object
+    ) -> None:
+        self._close(f"connection lost: {reason}")
+
+    # --- the calls: acknowledged in order, once settled -----------------------------------------
+
+    def _on_message_lasting(
+        self, _client: paho.Client, _user: object, message: paho.MQTTMessage
+    ) -> None:
+        self._received += 1
+        if message.qos == 0:
+            self._receive(message, None)
+            return
+        again = self._told.get(message.mid) if message.dup else None
+        if again is not None and again.payload == message.payload:
+            self._unanswered.append(again)
+        else:
+            self._take(message)
+        self._acknowledge()  # written with the turn: paho must not write inside its callback
+
+    def _take(self, message: paho.MQTTMessage) -> None:
+        """Hand a message over; one that was told stays known, should it come again."""
+        entry = _Unanswered(message.mid, bytes(message.payload))
+        self._unanswered.append(entry)
+        loop = asyncio.get_running_loop()
+
+        def settle() -> None:
+            if not entry.settled:
+                entry.settled = True
+                loop.call_soon_threadsafe(self._acknowledge_now)
+
+        if self._receive(message, settle):
+            self._told[message.mid] = entry
+            loop.call_later(SETTLE_S, settle)
+        else:
+            entry.settled = True
+
+    def _acknowledge(self) -> None:
+        """Acknowledge what is settled, in the order it came."""
+        client = self._client
+        while client is not None and self._unanswered and self._unanswered[0].settled:
+            entry = self._unanswered.popleft()
+            if self._told.get(entry.mid) is entry:
+                del self._told[entry.mid]
+            client.ack(entry.mid, 1)
+
+    def _acknowledge_now(self) -> None:
+        self._acknowledge()
+        self._flush()
+
+
+@dataclass(slots=True)
+class _Unanswered:
+    """A message of the calls session that the broker still holds."""
+
+    mid: int
+    payload: bytes
+    settled: bool = False
+
+
+class _Head(bytearray):
+    """Keeps the head of a packet too big for us, which is enough to acknowledge and drop it."""
+
+    def __iadd__(self, data: Any) -> "_Head":  # type: ignore[misc]  # narrower on purpose
+        room = _KEPT_BYTES - len(self)
+        if room > 0:
+            self.extend(data[:room])
+        return self
+
+
+def _bound_packet(client: paho.Client) -> None:
+    """Keep no more than the head of a giant that is on its way in (3.1.1 has no other bound)."""
+    packet = client._in_packet  # paho offers no limit of its own
+    if packet["to_process"] > PAYLOAD_MAX and not isinstance(packet["packet"], _Head):
+        packet["packet"] = _Head(packet["packet"][:_KEPT_BYTES])
+
+
+def _pending(client: paho.Client) -> bool:
+    """TLS holds bytes that the loop cannot see as readable."""
+    sock = _socket(client)
+    return sock is not None and sock.pending() > 0
+
+
+def _socket(client: paho.Client) -> Any:
+    """The real socket, None if there is none: paho's type for it leaves options out."""
+    return client.socket()
+
+
+def _answer(future: "asyncio.Future[Any]", result: Any) -> None:
+    if not future.done():
+        future.set_result(result)
+
+
+def _properties(packet: int) -> Any:
+    return Properties(packet)  # type: ignore[no-untyped-call]  # paho has no types here
