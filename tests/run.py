@@ -8,18 +8,23 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 
+PYTEST = [str(BIN / "python"), "-m", "pytest"]
+
 # part: (budget in seconds, command)
 PARTS: dict[str, tuple[int, list[str]]] = {
-    "lint": (20, [f"{BIN}/ruff", "check", "."]),
+    "lint": (20, [f"{BIN}/ruff", "check", "-q", "."]),
     "format": (20, [f"{BIN}/ruff", "format", "--check", "-q", "."]),
     "types": (90, [f"{BIN}/mypy"]),
-    "layering": (20, [f"{BIN}/lint-imports"]),
-    "architecture": (20, [f"{BIN}/pytest", "tests/architecture"]),
-    "core": (90, [f"{BIN}/pytest", "tests/core", "tests/codec"]),
-    "drivers": (90, [f"{BIN}/pytest", "tests/drivers"]),
-    "store": (60, [f"{BIN}/pytest", "tests/store"]),
-    "simulation": (60, [f"{BIN}/pytest", "tests/simulation"]),
-    "end to end": (180, [f"{BIN}/pytest", "tests/end_to_end"]),
+    "layering": (20, [f"{BIN}/lint-imports", "--no-logo"]),
+    "architecture": (20, [*PYTEST, "tests/architecture"]),
+    "config": (30, [*PYTEST, "tests/config", "tests/codec"]),
+    "core": (60, [*PYTEST, "tests/core"]),
+    "drivers": (90, [*PYTEST, "tests/drivers"]),
+    "store": (60, [*PYTEST, "tests/store"]),
+    "security": (20, [*PYTEST, "tests/security"]),
+    "uplink": (60, [*PYTEST, "tests/uplink"]),
+    "simulation": (60, [*PYTEST, "tests/simulation"]),
+    "end to end": (180, [*PYTEST, "tests/end_to_end"]),
 }
 
 
