@@ -122,12 +122,12 @@ class Settled:
 
     @property
     def unsettled_ms(self) -> int | None:
-        """When a candidate may become the value."""
-        return None if self._candidate is None else self._since_ms + self._wait_ms
+        """When to look again at a candidate."""
+        return None if self._candidate is None else self._since_ms + SETTLE_MS
 
     def take(self, value: Value, mono_ms: int) -> Found | None:
         """One sample."""
-        if value == self.value and not self._fresh:
+        if value == self.value:
             self._candidate = None
             return None
         if value != self._candidate:
@@ -142,7 +142,7 @@ class Settled:
     def lost(self) -> None:
         """What was seen before the loss settles nothing after it."""
         self._fresh = True
-        self._candidate = None
+        self.value = self._candidate = None
 
 
 class Change:

@@ -31,7 +31,17 @@ SAFETY_RETRY_MAX_MS = 2_000
 class BusDevice(Member):
     """One device: its unit and manners, its rows, its reads, its health."""
 
-    __slots__ = ("columns", "condition", "gap_ms", "invert", "profile", "rows", "timeout_s", "unit")
+    __slots__ = (
+        "columns",
+        "condition",
+        "gap_ms",
+        "invert",
+        "profile",
+        "rows",
+        "timeout_s",
+        "tried_ms",
+        "unit",
+    )
 
     groups: list["PolledGroup"]  # type: ignore[assignment]  # a list of the narrower kind
 
@@ -45,6 +55,7 @@ class BusDevice(Member):
         self.invert = frozenset(self.columns.get("invert", ()))
         self.rows = {name: row_of(spec, profile.binding) for name, spec in profile.points.items()}
         self.condition = Condition()
+        self.tried_ms = 0  # when a write was last sent to it
 
     def lost(self) -> None:
         """It was out of reach: what it shows next is seen for the first time."""
@@ -117,6 +128,7 @@ class PolledGroup(Group):
         self.raw = b""
         self.settles_ms = None
         for point in self.points:
+            point.quality = Quality.UNKNOWN  # told as stale by now: tell it again
             if point.watcher is not None:
                 point.watcher.lost()
 

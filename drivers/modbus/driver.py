@@ -1,30 +1,52 @@
-"""One Modbus link: polls by schedule, writes before reads, one request in flight.
+"""One Modbus link: polls by schedule, writes ahead of reads, and opens what was lost, for ever.
 
 Rules:
-- Urgent writes go first, then other writes, then patterns that are played, then reads.
-- A pulse is written once: too late it is refused, unanswered it is unknown (RULES A4).
-- A device that is silent costs its own time-outs only; a lost link is opened again, for ever.
+- One request is in flight. Urgent writes go first, then other writes (after eight in a row a read
+  that is due), then what leases play, then reads by their deadlines.
+- A write waits at most until its pulse's or lease's `until`, a level 1 s; what did not reach the
+  wire by then is refused: nothing has happened.
+- A device that does not answer is parked (`schedule`). A pulse is sent to it all the same, for a
+  person waits at the door; an urgent write once a second; anything else is refused meanwhile.
+- A link on which nothing at all was answered is opened afresh, first after 5 s, then more rarely;
+  one on which any unit answers never is.
 """
 
 import asyncio
-import heapq
 from random import Random
 
 from drivers.modbus import frames
-from drivers.modbus.bus import BusDevice, PolledGroup, bus_devices
-from drivers.modbus.frames import ExceptionReply, Garbage, LinkLost, Request, Silent
+from drivers.modbus.bus import SAFETY_RETRY_MAX_MS, BusDevice, PolledGroup, bus_devices
+from drivers.modbus.frames import BrokenStream, ExceptionReply, LinkLost, Request, Silent, Unsent
 from drivers.modbus.link import comm_params, line_of
-from drivers.modbus.player import OFF, PATTERNS, Player
-from drivers.modbus.schedule import Backoff, Schedule
+from drivers.modbus.player import OFF, Beat, Played, Player, pattern
+from drivers.modbus.schedule import Backoff, Group, Schedule
 from drivers.modbus.wire import Wire
-from gateway.domain.errors import MalformedError
+from drivers.modbus.writes import (
+    Job,
+    Queue,
+    Spent,
+    check_level,
+    level_request,
+    off_request,
+    pulse_request,
+    refusal,
+)
+from gateway.domain.errors import DeviceError, MalformedError
 from gateway.domain.faults import Health
 from gateway.domain.points import Lease, Level, Pulse, Setpoint, WriteOutcome, WriteResult
 from gateway.ports import LinkSetup
 
-RECONNECT_MAX_MS = 2_000  # a lost host is tried again soon: calls may hang on it (RULES E5)
+LEVEL_WAITS_MS = 1_000
+WRITES_IN_A_ROW = 8
+URGENT_EVERY_MS = 1_000
+MUTE_MS, MUTE_MAX_MS = 5_000, 60_000
+RECONNECT_MAX_MS = 10_000
+RENEW_MS = 10_000
+SILENCES = (10, frames.TARGET_SILENT)  # a gateway says that the unit behind it is silent
 
-_Queued = tuple[int, int, Setpoint, "asyncio.Future[WriteOutcome]"]
+
+class Mute(LinkLost):
+    """Nothing was answered for so long that the connection is tried afresh."""
 
 
 class ModbusDriver:
@@ -38,220 +60,341 @@ class ModbusDriver:
         self._backoff = Backoff(random)
         self._schedule = Schedule(self._devices.values(), self._backoff)
         self._player = Player()
-        self._writes: list[_Queued] = []
-        self._order = 0
+        self._queue = Queue()
+        self._spent = Spent()
+        self._row = 0  # writes in a row
         self._wake = asyncio.Event()
-        self._wire: Wire | None = None
-        self._last_frame_ms: dict[str, int] = {}
+        self._health = Health.UNKNOWN
+        self._failures = 0  # connections in a row on which nothing was answered
+        self._heard_ms = 0
+        self._mute_ms = MUTE_MS
+        self._gapped = any(device.gap_ms for device in self._devices.values())
+        self._last: tuple[int, int] = (0, 0)  # when the last frame ended, and its device's gap
 
     async def run(self) -> None:
         """Serve the link until cancelled, reconnecting for ever."""
-        misses, told = 0, False
+        fresh = True
         while True:
             try:
-                await self._connected()
+                await self._serve_connection(fresh)
+            except Mute:
+                fresh = False
             except LinkLost as error:
-                if self._was_up or not told:
-                    told, misses = True, 0
-                    self._sink.link_health(Health.SILENT, str(error))
-            misses += 1
-            wait_ms = self._backoff.wait_ms(misses, RECONNECT_MAX_MS)
-            await asyncio.sleep(wait_ms / 1000)
+                fresh = True
+                self._link(Health.SILENT, str(error))
+            self._failures += 1
+            await asyncio.sleep(self._backoff.wait_ms(self._failures, self._retry_max_ms) / 1_000)
             self._sink.count("reconnects")
 
     async def write(self, setpoint: Setpoint, *, urgent: bool = False) -> WriteOutcome:
         """Write one setpoint, ahead of reads."""
-        if self._wire is None:
-            return WriteOutcome(WriteResult.REFUSED, "not connected")
-        future: asyncio.Future[WriteOutcome] = asyncio.get_running_loop().create_future()
-        self._order += 1
-        heapq.heappush(self._writes, (0 if urgent else 1, self._order, setpoint, future))
+        now_ms = self._clock.mono_ms()
+        if early := self._without_wire(setpoint):
+            return early
+        until_ms = now_ms + LEVEL_WAITS_MS
+        if isinstance(setpoint, Pulse):
+            until_ms = setpoint.until_mono_ms
+        job = Job(setpoint, urgent, until_ms)
+        self._queue.put(job)
         self._wake.set()
-        return await future
+        timer = asyncio.get_running_loop().call_later(
+            max(0, until_ms - now_ms) / 1_000, self._expire, job
+        )
+        try:
+            return await job.outcome
+        finally:
+            timer.cancel()
 
-    # --- a connection -------------------------------------------------------------------------
+    def _without_wire(self, setpoint: Setpoint) -> WriteOutcome | None:
+        """The outcome of a write that needs no wire, or may not have one."""
+        ref = setpoint.ref
+        device = self._devices.get(ref.device)
+        spec = device.profile.points.get(ref.point) if device else None
+        if spec is None or spec.setpoint is None:
+            return WriteOutcome(WriteResult.REFUSED, f"{ref} cannot be written")
+        if isinstance(setpoint, Pulse):
+            if setpoint.boot != self._clock.now().boot:
+                return WriteOutcome(WriteResult.REFUSED, "of another boot")
+            if written := self._spent.of(setpoint.token):
+                return written
+            if self._clock.mono_ms() >= setpoint.until_mono_ms:
+                return WriteOutcome(WriteResult.REFUSED, "too late")
+        if isinstance(setpoint, Lease):
+            if self._player.renewed(setpoint):
+                return WriteOutcome(WriteResult.SENT, "renewed")
+            self._player.stop(ref)
+        return None
 
-    _was_up = False
+    def _expire(self, job: Job) -> None:
+        if not job.started:
+            why = "too late" if self._health is Health.ONLINE else "not connected"
+            job.end(WriteResult.REFUSED, why)
 
-    async def _connected(self) -> None:
+    # --- a connection ---------------------------------------------------------------------------
+
+    @property
+    def _retry_max_ms(self) -> int:
+        caps = [device.cap_ms for device in self._devices.values()]
+        return min([*caps, RECONNECT_MAX_MS])
+
+    async def _serve_connection(self, fresh: bool) -> None:
         """Serve one connection. Raises LinkLost when it ends."""
-        self._was_up = False
         link = self._setup.link
         wire = Wire(comm_params(link), line_of(link), self._wake.set)
         try:
             await wire.open()
-            self._wire, self._was_up = wire, True
-            self._sink.link_health(Health.ONLINE)
-            self._schedule.start(self._clock.mono_ms())
+            self._link(Health.ONLINE, "")
+            now_ms = self._heard_ms = self._clock.mono_ms()
+            if fresh:
+                self._schedule.start(now_ms)
             while not wire.is_lost:
                 await self._turn(wire)
-            raise LinkLost("connection lost")
-        finally:
-            self._wire = None
-            wire.close()
-            self._drop_writes()
+            raise LinkLost("the connection was lost")
+        except LinkLost:
             for device in self._devices.values():
                 device.lost()
+            raise
+        finally:
+            wire.close()
 
-    def _drop_writes(self) -> None:
-        for _, _, _, future in self._writes:
-            if not future.done():
-                future.set_result(WriteOutcome(WriteResult.REFUSED, "not connected"))
-        self._writes.clear()
+    def _link(self, health: Health, detail: str) -> None:
+        if health is not self._health:
+            self._health = health
+            self._sink.link_health(health, detail)
 
     async def _turn(self, wire: Wire) -> None:
         """One request, or a wait until there is one."""
         now_ms = self._clock.mono_ms()
-        if self._writes:
-            await self._write_next(wire)
-            return
-        for lease in self._player.due(now_ms):
-            await self._give(wire, lease)
-            return
-        group = self._schedule.next(now_ms)
-        if group is not None:
+        group: Group | None = None
+        if self._queue or self._player:
+            if self._row >= WRITES_IN_A_ROW:
+                group = self._schedule.next(now_ms)
+            if group is None and await self._write_one(wire, now_ms):
+                self._row += 1
+                return
+        self._row = 0
+        group = group or self._schedule.next(now_ms)
+        if group is None:
+            await self._idle(now_ms)
+        else:
             assert isinstance(group, PolledGroup)
             await self._poll(wire, group)
-            return
-        await self._sleep(now_ms)
 
-    async def _sleep(self, now_ms: int) -> None:
+    async def _write_one(self, wire: Wire, now_ms: int) -> bool:
+        """Write what is first in line; False if nothing is."""
+        if job := self._queue.take():
+            await self._work(wire, job)
+            return True
+        if played := self._player.next(now_ms, self._parked):
+            await self._beat(wire, played)
+            return True
+        return False
+
+    @property
+    def _parked(self) -> frozenset[str]:
+        return frozenset(device.name for device in self._devices.values() if device.parked)
+
+    async def _idle(self, now_ms: int) -> None:
         self._wake.clear()
-        due = [ms for ms in (self._schedule.due_ms(), self._player.due_ms()) if ms is not None]
-        wait_ms = max(0, min(due) - now_ms) if due else 1_000
-        if self._writes or not wait_ms:
+        due = [self._schedule.due_ms()]
+        if self._player:
+            due.append(self._player.due_ms(self._parked))
+        wait_ms = min((ms for ms in due if ms is not None), default=now_ms + 1_000) - now_ms
+        if self._queue or wait_ms <= 0:
             return
-        timer = asyncio.get_running_loop().call_later(wait_ms / 1000, self._wake.set)
+        timer = asyncio.get_running_loop().call_later(wait_ms / 1_000, self._wake.set)
         try:
             await self._wake.wait()
         finally:
             timer.cancel()
 
     async def _exchange(self, wire: Wire, device: BusDevice, request: Request) -> bytes:
-        if device.gap_ms:
-            earliest = self._last_frame_ms.get(device.name, 0) + device.gap_ms
-            wait_ms = earliest - self._clock.mono_ms()
-            if wait_ms > 0:
-                await asyncio.sleep(wait_ms / 1000)
+        """One request on a link where some device needs quiet between frames."""
+        ended_ms, gap_ms = self._last
+        wait_ms = ended_ms + max(gap_ms, device.gap_ms) - self._clock.mono_ms()
+        if wait_ms > 0:
+            await asyncio.sleep(wait_ms / 1_000)
         try:
             return await wire.exchange(device.unit, request, device.timeout_s)
         finally:
-            if device.gap_ms:
-                self._last_frame_ms[device.name] = self._clock.mono_ms()
+            self._last = (self._clock.mono_ms(), device.gap_ms)
 
-    # --- reads --------------------------------------------------------------------------------
+    # --- reads ----------------------------------------------------------------------------------
 
     async def _poll(self, wire: Wire, group: PolledGroup) -> None:
-        device, schedule, sink = group.member, self._schedule, self._sink
+        device = group.member
         try:
-            raw = await self._exchange(wire, device, group.request)
-        except Silent as error:
-            sink.count("timeouts", device.name)
-            schedule.missed(group, self._clock.mono_ms())
-            self._health(device, device.condition.silent(), str(error))
-        except Garbage as error:
-            sink.count("garbage", device.name)
-            schedule.missed(group, self._clock.mono_ms())
-            self._health(device, device.condition.garbage(), str(error))
-        except ExceptionReply as error:
-            now_ms = self._clock.mono_ms()
-            schedule.refused(group, now_ms)
-            group.refused(self._clock.wall_ms(), now_ms, sink)
-            self._health(device, device.condition.answered(), str(error))
+            if self._gapped:
+                raw = await self._exchange(wire, device, group.request)
+            else:
+                raw = await wire.exchange(device.unit, group.request, device.timeout_s)
+        except ExceptionReply as reply:
+            self._refused(group, reply)
+        except DeviceError as error:
+            self._failed(device, group, error)
         else:
             self._answered(group, raw)
 
     def _answered(self, group: PolledGroup, raw: bytes) -> None:
         now_ms = self._clock.mono_ms()
-        self._sink.count("polls")
-        group.freshness.heard_ms = now_ms
-        if raw != group.raw or group.settles_ms is not None:
-            group.take(raw, self._clock.wall_ms(), now_ms, self._sink)
+        device, sink = group.member, self._sink
+        sink.count("polls", device.name)
+        group.freshness.heard_ms = self._heard_ms = now_ms
+        was_away = device.parked or self._failures > 0
         self._schedule.answered(group, now_ms)
-        if group.settles_ms is not None:
-            self._schedule.soon(group, group.settles_ms)
-        condition = group.member.condition
-        if not condition.well:
-            self._health(group.member, condition.answered(), "")
+        if raw != group.raw or group.settles_ms is not None:
+            group.take(raw, self._clock.wall_ms(), now_ms, sink)
+            if group.settles_ms is not None:
+                self._schedule.soon(group, group.settles_ms)
+        if was_away or not device.condition.well:
+            self._well(device, now_ms, was_away)
 
-    def _health(self, device: BusDevice, changed: bool, detail: str) -> None:
-        if not changed:
+    def _well(self, device: BusDevice, now_ms: int, was_away: bool, detail: str = "") -> None:
+        """The device answered something."""
+        self._heard_ms = now_ms
+        self._failures, self._mute_ms = 0, MUTE_MS
+        if was_away:
+            self._player.resume(device.name, now_ms)
+        if device.condition.answered():
+            self._tell(device, detail)
+
+    def _refused(self, group: PolledGroup, reply: ExceptionReply) -> None:
+        device, now_ms = group.member, self._clock.mono_ms()
+        if reply.code in SILENCES:
+            self._heard_ms = now_ms  # the gateway before it lives
+            self._failed(device, group, Silent(str(reply)))
             return
+        self._sink.count("refused", device.name)
+        was_away = device.parked
+        self._schedule.refused(group, now_ms)
+        group.refused(self._clock.wall_ms(), now_ms, self._sink)
+        self._well(device, now_ms, was_away, str(reply))
+
+    def _failed(self, device: BusDevice, group: PolledGroup | None, error: DeviceError) -> None:
+        """A request brought no answer. Raises LinkLost when the link itself is to blame."""
+        now_ms = self._clock.mono_ms()
+        if isinstance(error, LinkLost) and not isinstance(error, BrokenStream):
+            raise error
+        silent = isinstance(error, Silent)
+        self._sink.count("timeouts" if silent else "garbage", device.name)
+        plays = self._player and self._player.plays(device.name)
+        cap_ms = min(device.cap_ms, SAFETY_RETRY_MAX_MS) if plays else device.cap_ms
+        self._schedule.missed(device, group, now_ms, cap_ms)
+        if device.condition.silent() if silent else device.condition.garbage():
+            self._tell(device, str(error))
+        if isinstance(error, LinkLost):
+            raise error
+        if not silent:
+            self._heard_ms = now_ms  # somebody is there
+        elif now_ms - self._heard_ms > self._mute_ms:
+            self._mute_ms = min(2 * self._mute_ms, MUTE_MAX_MS)
+            raise Mute("nothing answers")
+
+    def _tell(self, device: BusDevice, detail: str) -> None:
         condition = device.condition
         if condition.health is Health.SILENT:
             device.lost()
         self._sink.device_health(device.name, condition.health, condition.reason_code, detail)
 
-    # --- writes -------------------------------------------------------------------------------
+    # --- writes ---------------------------------------------------------------------------------
 
-    async def _write_next(self, wire: Wire) -> None:
-        _, _, setpoint, future = heapq.heappop(self._writes)
+    async def _work(self, wire: Wire, job: Job) -> None:
+        """Do one write and answer whoever waits for it."""
+        setpoint, now_ms = job.setpoint, self._clock.mono_ms()
+        device = self._devices[setpoint.ref.device]
+        if early := self._without_wire(setpoint):
+            job.end(early.result, early.detail)
+            return
+        if device.parked and not self._may_disturb(device, job, now_ms):
+            job.end(WriteResult.REFUSED, "the device is silent; nothing was sent")
+            return
+        job.started = True
         outcome = WriteOutcome(WriteResult.UNKNOWN, "the link was lost")
         try:
-            outcome = await self._write(wire, setpoint)
-        finally:
-            if not future.done():
-                future.set_result(outcome)
-
-    async def _write(self, wire: Wire, setpoint: Setpoint) -> WriteOutcome:
-        now_ms = self._clock.mono_ms()
-        match setpoint:
-            case Pulse() if now_ms >= setpoint.until_mono_ms:
-                return WriteOutcome(WriteResult.REFUSED, "too late")
-            case Pulse():
-                return await self._send(wire, setpoint, setpoint.length_ms)
-            case Lease():
-                return await self._lease(wire, setpoint, now_ms)
-            case Level():
-                return await self._send(wire, setpoint, 0)
-
-    async def _lease(self, wire: Wire, lease: Lease, now_ms: int) -> WriteOutcome:
-        if lease.value != OFF and lease.value not in PATTERNS:
-            return WriteOutcome(WriteResult.REFUSED, f"no pattern {lease.value!r}")
-        if not self._player.play(lease, now_ms):
-            return WriteOutcome(WriteResult.SENT, "renewed")
-        outcome = await self._give(wire, lease)
-        if outcome.result is not WriteResult.SENT:
-            self._player.failed(lease)
-        return outcome
-
-    async def _give(self, wire: Wire, lease: Lease) -> WriteOutcome:
-        pulse_ms = 0 if lease.value == OFF else PATTERNS[str(lease.value)].pulse_ms
-        return await self._send(wire, lease, pulse_ms)
-
-    async def _send(self, wire: Wire, setpoint: Setpoint, length_ms: int) -> WriteOutcome:
-        device = self._devices[setpoint.ref.device]
-        try:
-            request = request_of(device, setpoint, length_ms)
-            await self._exchange(wire, device, request)
+            match setpoint:
+                case Pulse():
+                    request = pulse_request(device, setpoint.ref, setpoint.length_ms)
+                    outcome = await self._send(wire, device, request)
+                case Level():
+                    check_level(device, setpoint)
+                    request = level_request(device, setpoint.ref, setpoint.value)
+                    outcome = await self._send(wire, device, request)
+                    self._look_again(device, setpoint)
+                case Lease():
+                    outcome = await self._lease(wire, device, setpoint)
         except MalformedError as error:
-            return WriteOutcome(WriteResult.REFUSED, str(error))
-        except ExceptionReply as error:
-            return WriteOutcome(WriteResult.REFUSED, str(error))
-        except (Silent, Garbage) as error:
-            self._sink.count("write_failures", device.name)
+            outcome = WriteOutcome(WriteResult.REFUSED, str(error))
+        except Unsent as error:
+            outcome = WriteOutcome(WriteResult.REFUSED, str(error))
+            raise
+        finally:
+            if isinstance(setpoint, Pulse):
+                self._spent.note(setpoint.token, outcome)
+            job.end(outcome.result, outcome.detail)
+
+    def _may_disturb(self, device: BusDevice, job: Job, now_ms: int) -> bool:
+        """A silent device may be tried for a person, and once a second for what is urgent."""
+        if isinstance(job.setpoint, Pulse):
+            return True
+        return job.urgent and now_ms - device.tried_ms >= URGENT_EVERY_MS
+
+    async def _send(self, wire: Wire, device: BusDevice, request: Request) -> WriteOutcome:
+        """Send one write, once; never raises for what the device does."""
+        device.tried_ms = self._clock.mono_ms()
+        try:
+            await self._exchange(wire, device, request)
+        except ExceptionReply as reply:
+            if reply.code not in SILENCES:
+                self._alive(device)
+            return refusal(reply)
+        except DeviceError as error:
+            self._failed(device, None, error)
             return WriteOutcome(WriteResult.UNKNOWN, str(error))
-        self._sink.count("writes")
-        for group in device.groups:
-            self._schedule.soon(group, self._clock.mono_ms())
+        self._sink.count("writes", device.name)
+        self._alive(device)
         return WriteOutcome(WriteResult.SENT)
 
+    def _alive(self, device: BusDevice) -> None:
+        now_ms = self._clock.mono_ms()
+        was_away = device.parked
+        if was_away:
+            self._schedule.back(device, now_ms)
+        self._well(device, now_ms, was_away)
 
-def request_of(device: BusDevice, setpoint: Setpoint, length_ms: int) -> Request:
-    """The frame of a write. A row with `tick_ms` takes a time: the board counts it down itself.
+    def _look_again(self, device: BusDevice, level: Level) -> None:
+        """The truth comes from the next reading: have it now."""
+        for group in device.groups:
+            if any(point.ref == level.ref for point in group.points):
+                self._schedule.soon(group, self._clock.mono_ms())
 
-    Raises MalformedError.
-    """
-    point = setpoint.ref.point
-    row, binding = device.rows[point], device.profile.points[point].binding
-    if not isinstance(setpoint, Level):
-        ticks = max(1, round(length_ms / binding["tick_ms"])) if length_ms else 0
-        off = binding.get("off_address")
-        if not ticks and off is not None:
-            return frames.write_coil(int(off), frames.COIL_OFF)
-        return frames.write_coil(row.address, ticks)
-    value = not setpoint.value if point in device.invert else setpoint.value
-    data = row.encode(value)
-    if row.table.bits:
-        return frames.write_coil(row.address, frames.COIL_ON if data[0] else frames.COIL_OFF)
-    return frames.write_registers(row.address, data)
+    async def _lease(self, wire: Wire, device: BusDevice, lease: Lease) -> WriteOutcome:
+        now_ms = self._clock.mono_ms()
+        spec = device.profile.points[lease.ref.point]
+        if lease.value == OFF:
+            return await self._send(wire, device, off_request(device, lease.ref))
+        beat: Beat | None = Beat(0, int(spec.binding.get("renew_ms", RENEW_MS)))
+        if "tick_ms" in spec.binding:
+            beat = pattern(lease.value, spec.setpoint.length_ms if spec.setpoint else None)
+        if beat is None:
+            raise MalformedError(f"{lease.ref}: there is no pattern {lease.value!r}")
+        played = self._player.start(lease, beat, now_ms)
+        outcome = await self._send(wire, device, self._beat_request(device, played))
+        if outcome.result is not WriteResult.SENT:
+            self._player.stop(lease.ref)  # the next renewal tries again
+        return outcome
+
+    async def _beat(self, wire: Wire, played: Played) -> None:
+        device = self._devices[played.lease.ref.device]
+        try:
+            request = self._beat_request(device, played)
+        except MalformedError:
+            return  # its lease ends within a tick
+        outcome = await self._send(wire, device, request)
+        if outcome.result is WriteResult.REFUSED:
+            self._player.stop(played.lease.ref)
+
+    def _beat_request(self, device: BusDevice, played: Played) -> Request:
+        ref = played.lease.ref
+        if not played.beat.pulse_ms:
+            return level_request(device, ref, played.lease.value)
+        return pulse_request(device, ref, played.pulse_ms(self._clock.mono_ms()))

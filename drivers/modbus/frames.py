@@ -35,6 +35,14 @@ class LinkLost(DeviceError):
     """The connection broke or could not be made."""
 
 
+class Unsent(LinkLost):
+    """The request did not leave: nothing has happened."""
+
+
+class BrokenStream(LinkLost):
+    """What came cannot be cut into frames: only a new connection is in step again."""
+
+
 class ExceptionReply(DeviceRefused):
     """The device answered with a Modbus exception."""
 

@@ -5,12 +5,12 @@ from typing import Any
 
 from pymodbus.transport import CommParams, CommType
 
+from drivers.modbus.check import SERIAL
 from drivers.modbus.wire import Line
 from gateway.domain.site import Link
 
 PORT = 502
 CONNECT_S = 2.0
-SERIAL = {"baudrate": 9_600, "bytesize": 8, "parity": "N", "stopbits": 1}
 
 
 def is_serial(link: Link) -> bool:
@@ -33,7 +33,11 @@ def comm_params(link: Link) -> CommParams:
     }
     if is_serial(link):
         return CommParams(
-            comm_type=CommType.SERIAL, host=str(raw["port"]), **line_settings(raw), **common
+            comm_type=CommType.SERIAL,
+            host=str(raw["port"]),
+            handle_local_echo=bool(raw.get("local_echo")),
+            **line_settings(raw),
+            **common,
         )
     host, port = str(raw["host"]), int(raw.get("port", PORT))
     return CommParams(comm_type=CommType.TCP, host=host, port=port, **common)

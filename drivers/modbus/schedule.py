@@ -123,16 +123,17 @@ class Schedule:
             alone_ms = self._backoff.wait_ms(group.misses, GROUP_WAIT_MAX_MS) if group.misses else 0
             self._put(group, now_ms + alone_ms)
 
-    def missed(self, group: Group, now_ms: int) -> None:
-        """The read was not answered: park its device and try one of its reads later."""
-        member = group.member
-        if not member.misses:  # in an outage it is not this read that fails
+    def missed(self, member: Member, group: Group | None, now_ms: int, cap_ms: int) -> None:
+        """A read (or a write: None) was not answered: park the device, try a read later."""
+        if not member.groups:
+            return
+        if group is not None and not member.misses:  # in an outage it is not this read that fails
             group.misses += 1
         member.misses += 1
         for other in member.groups:
             self._drop(other)
         probe = member.groups[member.misses % len(member.groups)]
-        self._put(probe, now_ms + self._backoff.wait_ms(member.misses, member.cap_ms))
+        self._put(probe, now_ms + self._backoff.wait_ms(member.misses, cap_ms))
 
     def refused(self, group: Group, now_ms: int) -> None:
         """The device answered, but will not give this read."""

@@ -22,7 +22,15 @@ from pymodbus.framer import FramerBase, FramerRTU, FramerSocket
 from pymodbus.pdu import DecodePDU
 from pymodbus.transport import CommParams, ModbusProtocol
 
-from drivers.modbus.frames import ExceptionReply, Garbage, LinkLost, Request, Silent
+from drivers.modbus.frames import (
+    BrokenStream,
+    ExceptionReply,
+    Garbage,
+    LinkLost,
+    Request,
+    Silent,
+    Unsent,
+)
 
 ADAPTER_LATENCY_S = 0.02  # USB adapters hold bytes back for up to 16 ms
 NEVER_QUIET_S = 0.3
@@ -62,12 +70,16 @@ class Wire(ModbusProtocol):
 
     async def open(self) -> None:
         """Connect. Raises LinkLost."""
+        self.is_closing = False
         try:
-            connected = await self.connect()
+            self.transport, _ = await asyncio.wait_for(
+                self.call_create(), self.comm_params.timeout_connect
+            )
         except Exception as error:  # pyserial and the event loop raise whatever they like
-            raise LinkLost(f"{self.comm_params.host}: {error}") from error
-        if not connected:
-            raise LinkLost(f"{self.comm_params.host}: could not be connected")
+            raise LinkLost(
+                f"{self.comm_params.host}: {error or 'not connected in time'}"
+            ) from error
+        await asyncio.sleep(0)  # a serial transport is set up by the loop
         if self._line.character_s:
             self._writable = select.poll()
             serial: Any = self.transport
@@ -83,10 +95,10 @@ class Wire(ModbusProtocol):
 
         Raises Silent, Garbage, ExceptionReply or LinkLost.
         """
-        if self._line.character_s:
+        if self._line.rtu:
             timeout_s += await self._quiet_line(request)
         if not self.transport:
-            raise LinkLost("not connected")
+            raise Unsent("not connected")
         self._request, self._unit, self._noise = request, unit, ""
         self._transaction = self._transaction % 0xFFFF + 1
         answer = self._answer = self.loop.create_future()
@@ -138,7 +150,7 @@ class Wire(ModbusProtocol):
         while len(data) - done >= 8:
             header = data[done : done + 6]
             if header[2:4] != b"\0\0" or header[4] or header[5] not in LENGTHS:
-                self._fail(LinkLost(f"no Modbus TCP header: {header.hex(' ')}"))
+                self._fail(BrokenStream(f"no Modbus TCP header: {header.hex(' ')}"))
                 return len(data)
             size, unit, transaction, pdu = self._framer.decode(data[done:])
             if not size:
@@ -196,9 +208,9 @@ class Wire(ModbusProtocol):
         gave_up = self.loop.time() + NEVER_QUIET_S
         while (wait_s := self._quiet_from + self._line.gap_s - self.loop.time()) > 0:
             if self.loop.time() > gave_up:
-                raise Garbage("the line is never quiet")
+                raise Unsent("the line is never quiet")
             await asyncio.sleep(wait_s)
         if self._writable is not None and not self._writable.poll(0):
-            raise LinkLost("the serial line takes no more bytes")
+            raise Unsent("the serial line takes no more bytes")
         characters = len(request.pdu) + request.length + 2 * RTU_OVERHEAD
         return characters * self._line.character_s + self._line.gap_s

@@ -1,0 +1,312 @@
+"""What is wrong in the Modbus columns of profiles, links and devices, said exactly. Pure.
+
+Keys of problems are relative: to the profile (`points.relay_1.table`), to the site
+(`links.bus.port`), or to the device (`devices.board.unit`).
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+
+from drivers.codec import TYPES, Row, Table, row_of
+from drivers.modbus.plan import Limits
+from gateway.domain.errors import Problem
+from gateway.domain.points import SetpointKind
+from gateway.domain.profile import PointSpec, Profile, SetpointSpec, ValueKind
+from gateway.domain.site import Device, Link
+
+ADDRESS_MAX = 0xFFFF
+READ_MAX = 125  # registers a read, by the protocol
+ORDERS = ("big", "little")
+ACCESS = ("read", "write", "read_write")
+SERIAL = {"baudrate": 9_600, "bytesize": 8, "parity": "N", "stopbits": 1}
+PARITIES = ("N", "E", "O")
+BAUDRATES = (1_200, 2_400, 4_800, 9_600, 19_200, 38_400, 57_600, 115_200, 230_400)
+
+Says = str | None
+Judge = Callable[[Any], Says]
+
+
+# --- one key at a time --------------------------------------------------------------------------
+
+
+def _whole(low: int, high: int) -> Judge:
+    def judge(found: Any) -> Says:
+        if isinstance(found, int) and not isinstance(found, bool) and low <= found <= high:
+            return None
+        return f"a whole number from {low} to {high}"
+
+    return judge
+
+
+def _one_of(*known: Any) -> Judge:
+    def judge(found: Any) -> Says:
+        if found in known and not isinstance(found, bool):
+            return None
+        near = get_close_matches(str(found), [str(one) for one in known], 1)
+        if near:
+            return f"one of {', '.join(map(str, known))} (nearest: {near[0]})"
+        return f"one of {', '.join(map(str, known))}"
+
+    return judge
+
+
+def _instance(kind: type, what: str) -> Judge:
+    return lambda found: None if isinstance(found, kind) else what
+
+
+def _number(found: Any) -> Says:
+    good = isinstance(found, int | float) and not isinstance(found, bool) and found != 0
+    return None if good else "a number other than 0"
+
+
+def _numbers(found: Any) -> Says:
+    good = isinstance(found, list | tuple) and all(isinstance(one, int) for one in found)
+    return None if good else "a list of whole numbers, as they are in the registers"
+
+
+def _limits(found: Any) -> Says:
+    two = isinstance(found, list | tuple) and len(found) == 2
+    good = two and all(isinstance(one, int | float) for one in found) and found[0] <= found[1]
+    return None if good else "two numbers, the lowest and the highest plausible value"
+
+
+def _enum(found: Any) -> Says:
+    good = isinstance(found, Mapping) and found and all(_is_whole(raw) for raw in found)
+    return None if good else "a mapping from whole numbers to values"
+
+
+def _is_whole(raw: Any) -> bool:
+    return str(raw).lstrip("-").isdigit()
+
+
+ROW: Mapping[str, Judge] = {
+    "table": _one_of(*(table.value for table in Table)),
+    "address": _whole(0, ADDRESS_MAX),
+    "type": _one_of(*TYPES),
+    "words": _whole(1, READ_MAX),
+    "word_order": _one_of(*ORDERS),
+    "byte_order": _one_of(*ORDERS),
+    "scale": _number,
+    "bit": _whole(0, 63),
+    "bits": _whole(1, 64),
+    "enum": _enum,
+    "undefined": _numbers,
+    "limits": _limits,
+    "access": _one_of(*ACCESS),
+    "tick_ms": _whole(1, 60_000),
+    "writes": _whole(0, ADDRESS_MAX),
+    "off_address": _whole(0, ADDRESS_MAX),
+    "renew_ms": _whole(100, 3_600_000),
+    "multiple": _instance(bool, "true or false"),
+    "nonvolatile": _instance(bool, "true or false"),
+}
+MODEL: Mapping[str, Judge] = {
+    "max_read": _whole(1, READ_MAX),
+    "max_hole": _whole(0, READ_MAX),
+    "gap_ms": _whole(0, 5_000),
+    "timeout_ms": _whole(10, 10_000),
+    "unit": _whole(0, 255),
+    "word_order": _one_of(*ORDERS),
+    "byte_order": _one_of(*ORDERS),
+    "undefined": _numbers,
+}
+LINE: Mapping[str, Judge] = {
+    "baudrate": _one_of(*BAUDRATES),
+    "bytesize": _one_of(7, 8),
+    "parity": _one_of(*PARITIES),
+    "stopbits": _one_of(1, 2),
+}
+COMMON: Mapping[str, Judge] = {"retry_max_ms": _whole(1_000, 3_600_000)}
+LINKS: Mapping[str, Mapping[str, Judge]] = {
+    "modbus_tcp": {
+        "host": _instance(str, "a host name or address"),
+        "port": _whole(1, 65_535),
+        "framing": _one_of("tcp", "rtu"),
+        **COMMON,
+    },
+    "modbus_rtu": {
+        "port": _instance(str, "a serial port, such as /dev/ttyUSB0"),
+        "local_echo": _instance(bool, "true or false"),
+        **LINE,
+        **COMMON,
+    },
+}
+NEEDED = {"modbus_tcp": "host", "modbus_rtu": "port"}
+DEVICE: Mapping[str, Judge] = {
+    **MODEL,
+    **LINE,
+    "invert": _instance(list | tuple, "a list of points"),  # type: ignore[arg-type]  # a union
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Where:
+    """Where problems are found: the file, if it is known, and the key all others stand under."""
+
+    file: str
+    key: str
+
+    def problem(self, key: str, message: str, rule: str = "", *, warning: bool = False) -> Problem:
+        joined = ".".join(part for part in (self.key, key) if part)
+        return Problem(self.file, joined, message, rule=rule, warning=warning)
+
+    def judge(self, found: Mapping[str, Any], judges: Mapping[str, Judge]) -> Iterator[Problem]:
+        """Each key by itself: known, and with a value that makes sense."""
+        for key, value in found.items():
+            if key not in judges:
+                yield self.problem(key, _unknown(key, judges))
+            elif expected := judges[key](value):
+                yield self.problem(key, f"found {value!r}, expected {expected}")
+
+
+def _unknown(key: str, known: Iterable[str]) -> str:
+    near = get_close_matches(key, list(known), 1)
+    hint = f" (nearest: {near[0]})" if near else f" ({', '.join(sorted(known))})"
+    return f"found an unknown key, expected one that Modbus knows{hint}"
+
+
+# --- profiles -----------------------------------------------------------------------------------
+
+
+def profile_problems(profile: Profile) -> Iterator[Problem]:
+    """Everything that is wrong in a profile's Modbus columns."""
+    device = _Where("", "device")
+    wrong = list(device.judge(profile.binding, {**MODEL, **LINE}))
+    yield from wrong
+    for name, spec in profile.points.items():
+        where = _Where("", f"points.{name}")
+        found = list(where.judge(spec.binding, ROW))
+        found += [
+            where.problem(key, f"found nothing, expected {ROW[key](None)}")
+            for key in ("table", "address")
+            if key not in spec.binding
+        ]
+        if not found and not wrong:
+            found = list(_row_problems(where, spec, profile))
+        yield from found
+
+
+def _row_problems(where: _Where, spec: PointSpec, profile: Profile) -> Iterator[Problem]:
+    """What is wrong between the columns of a row that are right by themselves."""
+    columns = spec.binding
+    table = Table(columns["table"])
+    if table.bits:
+        for key in ("type", "words", "scale", "bit", "bits", "word_order", "byte_order"):
+            if key in columns:
+                yield where.problem(key, f"found beside the table {table}, expected registers")
+    elif columns.get("type") == "text" and "words" not in columns:
+        yield where.problem("words", "found nothing, expected the number of registers of the text")
+    else:
+        yield from _register_problems(where, spec, row_of(spec, profile.binding), profile)
+    if spec.setpoint is not None:
+        yield from _write_problems(where, spec, spec.setpoint, table)
+
+
+def _register_problems(
+    where: _Where, spec: PointSpec, row: Row, profile: Profile
+) -> Iterator[Problem]:
+    layout = row.layout
+    if row.address + row.count - 1 > ADDRESS_MAX:
+        yield where.problem("address", f"{row.count} registers from here pass {ADDRESS_MAX}")
+    most = Limits.of(profile.binding).max_read
+    if row.count > most:
+        yield where.problem("type", f"takes {row.count} registers, but max_read is {most}")
+    last_bit = (layout.bit or 0) + layout.bits
+    if layout.bit is not None and (layout.type[0] not in "ui" or last_bit > 16 * layout.words):
+        yield where.problem("bit", f"bit {last_bit - 1} is not in a {layout.type}")
+    if (spec.kind is ValueKind.TEXT) != (layout.type == "text" or "enum" in spec.binding):
+        found = f"the value is {spec.kind}, but the type is {layout.type}"
+        yield where.problem("type", f"{found}; expected text with type text or with an enum")
+    if layout.type == "bool":
+        yield where.problem("type", "found bool on a register, expected u16, or u16 with a bit")
+    if spec.kind is ValueKind.BOOL and layout.bits > 1:
+        yield where.problem("bits", "several bits are no bool, expected an enum or value: int")
+
+
+def _write_problems(
+    where: _Where, spec: PointSpec, setpoint: SetpointSpec, table: Table
+) -> Iterator[Problem]:
+    columns = spec.binding
+    if table in (Table.DISCRETE, Table.INPUT):
+        yield where.problem("table", f"found {table}, which is read-only, beside setpoint")
+    if "bit" in columns:
+        yield where.problem("bit", "one bit of a register cannot be written by itself")
+    if setpoint.kind is SetpointKind.PULSE:
+        if setpoint.length_ms is None:
+            message = "found nothing, expected how long the device itself makes a pulse at most"
+            yield where.problem("length_ms", message, "A4")
+        if "tick_ms" not in columns and "writes" not in columns:
+            message = "expected tick_ms (the device times what is written) or writes (a constant)"
+            yield where.problem("tick_ms", message, "A4")
+    if setpoint.kind is SetpointKind.LEASE:
+        yield from _lease_problems(where, columns, setpoint, table)
+
+
+def _lease_problems(
+    where: _Where, columns: Mapping[str, Any], setpoint: SetpointSpec, table: Table
+) -> Iterator[Problem]:
+    if table is Table.COIL and "tick_ms" not in columns:
+        message = "found nothing: a coil without a timer stays on when the gateway stops"
+        yield where.problem("tick_ms", message, "E4")
+    if "tick_ms" in columns and setpoint.length_ms is None:
+        message = "found nothing, expected how long one pulse of the lease may be"
+        yield where.problem("length_ms", message, "E4")
+    if columns.get("nonvolatile"):
+        yield where.problem("nonvolatile", "a lease writes all the time: the register wears out")
+
+
+# --- links --------------------------------------------------------------------------------------
+
+
+def link_problems(
+    link: Link, devices: Sequence[Device], profiles: Mapping[str, Profile]
+) -> Iterator[Problem]:
+    """Everything that is wrong in a link, in its devices, and between them."""
+    where = _Where("site.yaml", f"links.{link.id}")
+    judges = LINKS.get(link.driver)
+    if judges is None:
+        expected = _one_of(*LINKS)(link.driver)
+        yield where.problem("driver", f"found {link.driver!r}, expected {expected}")
+        return
+    yield from where.judge(link.binding, judges)
+    needed = NEEDED[link.driver]
+    if needed not in link.binding:
+        yield where.problem(needed, f"found nothing, expected {judges[needed](None)}")
+    for device in devices:
+        yield from _device_problems(link, device, profiles.get(device.profile))
+    yield from _shared_problems(link, devices)
+
+
+def _device_problems(link: Link, device: Device, profile: Profile | None) -> Iterator[Problem]:
+    where = _Where(f"devices/{device.id}.yaml", "")
+    yield from where.judge(device.binding, DEVICE)
+    if link.driver == "modbus_rtu" and device.binding.get("unit", 1) == 0:
+        yield where.problem("unit", "found 0, to which all devices listen, expected 1 to 247")
+    for name in device.binding.get("invert", ()) if profile else ():
+        assert profile is not None
+        spec = profile.points.get(name)
+        if spec is None:
+            near = get_close_matches(str(name), list(profile.points), 1)
+            hint = f" (nearest: {near[0]})" if near else ""
+            yield where.problem("invert", f"found {name!r}, expected a point of {profile.id}{hint}")
+        elif spec.kind is not ValueKind.BOOL:
+            yield where.problem("invert", f"{name!r} is {spec.kind}: only a bool can be inverted")
+
+
+def _shared_problems(link: Link, devices: Sequence[Device]) -> Iterator[Problem]:
+    """Two devices at one address, and a device set to another speed than its line."""
+    units: dict[int, str] = {}
+    for device in devices:
+        where = _Where(f"devices/{device.id}.yaml", "")
+        unit = device.binding.get("unit", 1)
+        if unit in units:
+            message = f"found {unit} on link {link.id}, where {units[unit]} has it already"
+            yield where.problem("unit", message)
+        units.setdefault(unit, device.id)
+        for key, usual in SERIAL.items():
+            here, line = device.binding.get(key), link.binding.get(key, usual)
+            if here is not None and link.driver == "modbus_rtu" and here != line:
+                message = f"found {here!r}, but link {link.id} has {line!r} for all its devices"
+                yield where.problem(key, message)
