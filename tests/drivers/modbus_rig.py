@@ -47,34 +47,40 @@ class Unit:
         if self.silent:
             return None
         function, address, count = struct.unpack(">BHH", pdu[:5])
-        match function:
-            case 1 | 2:
-                bits = self.coils if function == 1 else self.discrete
-                if address + count > len(bits):
-                    return bytes((function | 0x80, 2))
-                chosen = bits[address : address + count]
-                packed = bytearray((count + 7) // 8)
-                for index, bit in enumerate(chosen):
-                    packed[index // 8] |= bit << index % 8
-                return bytes((function, len(packed))) + packed
-            case 3 | 4:
-                registers = self.holding if function == 3 else self.input
-                if any(address + n not in registers for n in range(count)):
-                    return bytes((function | 0x80, 2))
-                words = [registers[address + n] for n in range(count)]
-                return struct.pack(f">BB{count}H", function, 2 * count, *words)
-            case 5 | 6 | 16:
-                self.log.append((time.monotonic(), pdu))
-                if function == 5 and address < len(self.coils):
-                    self.coils[address] = count == 0xFF00
-                if function == 6:
-                    self.holding[address] = count
-                if function == 16:
-                    for n, word in enumerate(struct.unpack(f">{count}H", pdu[6:])):
-                        self.holding[address + n] = word
-                return pdu[:5]
-            case _:
-                return bytes((function | 0x80, 1))
+        if function in (1, 2):
+            return self._bits(function, address, count)
+        if function in (3, 4):
+            return self._words(function, address, count)
+        if function in (5, 6, 16):
+            self.log.append((time.monotonic(), pdu))
+            self._write(function, address, count, pdu)
+            return pdu[:5]
+        return bytes((function | 0x80, 1))
+
+    def _bits(self, function: int, address: int, count: int) -> bytes:
+        bits = self.coils if function == 1 else self.discrete
+        if address + count > len(bits):
+            return bytes((function | 0x80, 2))
+        packed = bytearray((count + 7) // 8)
+        for index, bit in enumerate(bits[address : address + count]):
+            packed[index // 8] |= bit << index % 8
+        return bytes((function, len(packed))) + packed
+
+    def _words(self, function: int, address: int, count: int) -> bytes:
+        registers = self.holding if function == 3 else self.input
+        if any(address + n not in registers for n in range(count)):
+            return bytes((function | 0x80, 2))
+        words = [registers[address + n] for n in range(count)]
+        return struct.pack(f">BB{count}H", function, 2 * count, *words)
+
+    def _write(self, function: int, address: int, second: int, pdu: bytes) -> None:
+        if function == 5 and address < len(self.coils):
+            self.coils[address] = second == 0xFF00
+        if function == 6:
+            self.holding[address] = second
+        if function == 16:
+            for n, word in enumerate(struct.unpack(f">{second}H", pdu[6:])):
+                self.holding[address + n] = word
 
 
 def bank(units: Mapping[int, Unit]) -> Answer:
