@@ -1,179 +1,150 @@
-"""One link to a broker: two sessions, a route for each topic, writes as messages.
+"""One broker and the devices behind it, over two sessions (DESIGN §8).
 
-Rules (DESIGN §8):
-- The *calls* session is lasting and acknowledges after the commit; every topic of a device that
-  has a call point goes through it. The *rest* is a clean session, acknowledged on arrival.
-- What is published leaves at once or not at all; a pulse is sent once (RULES A4), never retained.
-- The link is up while every session that it needs is.
+*Calls* is kept by the broker over our absence and acknowledged once durable: every topic of a
+device that has a call point. *Rest* is not: a card tap must never hold back a call, nor a queued
+PIN open a door to an empty corridor. Everything we say goes out over *rest*.
 """
 
 import asyncio
-from collections.abc import Mapping
-from typing import Any
 
-from drivers.edges import watcher
-from drivers.mqtt.binding import parse
-from drivers.mqtt.health import Bridge, DeviceState
-from drivers.mqtt.routes import AvailabilityRoute, CredentialRoute, Point, Route, StateRoute
-from drivers.mqtt.rows import compile_row, fill
-from drivers.mqtt.session import Outgoing, Session, Settle
+from drivers.mqtt import binding
+from drivers.mqtt.layout import Routes, lay_out
+from drivers.mqtt.readers import CREDENTIAL_AGE_MS
+from drivers.mqtt.routes import Message, Settle
+from drivers.mqtt.session import Receive, Session
+from drivers.mqtt.writes import Writer
 from gateway.domain.faults import Health
-from gateway.domain.points import (
-    Lease,
-    PointRef,
-    Pulse,
-    Setpoint,
-    WriteOutcome,
-    WriteResult,
-)
-from gateway.domain.profile import Edge, PollClass
-from gateway.domain.site import POLL_MS, Device
+from gateway.domain.points import Setpoint, WriteOutcome
 from gateway.ports import LinkSetup
 
-RECONNECT_MAX_S = 30.0
-RECONNECT_CALLS_MAX_S = 2.0  # calls may hang on it (RULES E5)
-PUBLISH_S = 2.0
+RETRY_MAX_S = 30.0
+RETRY_MAX_CALLS_S = 2.0
+STORED_MS = 5_000
+BEAT_S = 1.0
 
 
 class MqttDriver:
-    """The `Driver` of one broker."""
+    """The driver of one link."""
 
     def __init__(self, setup: LinkSetup) -> None:
         self._setup = setup
-        self._clock = setup.clock
-        self._bridges: dict[str, Bridge] = {}
-        self._routes: dict[str, list[Route]] = {}
-        self._calls_topics: set[str] = set()
-        for device in setup.devices:
-            self._add(device)
-        binding = parse(setup.link)
-        self._rest = Session(binding, "rest", self._receive, self._session_changed)
-        self._rest.topics = sorted(self._routes.keys() - self._calls_topics)
-        self._calls = Session(binding, "calls", self._receive, self._session_changed, lasting=True)
-        self._calls.topics = sorted(self._calls_topics)
-        self._up: bool | None = None
+        self._beat_ms = setup.clock.mono_ms()
+        self._problems: dict[str, str] = {}
+        bound = binding.parse(setup.link)
+        self._rest = Session(bound, "rest", self._never, self._rest_changed)
+        self._layout = lay_out(setup, self._stalled, self._rest.send)
+        self._rest.receive = self._receiver(self._layout.rest)
+        self._rest.topics = tuple(self._layout.rest)
+        self._sessions = [self._rest]
+        if self._layout.calls:
+            receive = self._receiver(self._layout.calls)
+            calls = Session(bound, "calls", receive, self._calls_changed, lasting=True)
+            calls.topics = tuple(self._layout.calls)
+            calls.resumed = self._calls_resumed
+            self._sessions.append(calls)
+        self._writer = Writer(self._rest, self._layout.targets, setup.clock)
+        self._problems = {session.name: "not connected yet" for session in self._sessions}
+        self._told: Health = Health.UNKNOWN
 
     async def run(self) -> None:
-        """Keep the sessions up until cancelled."""
-        wait_max_s = RECONNECT_CALLS_MAX_S if self._calls_topics else RECONNECT_MAX_S
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._rest.run(wait_max_s))
-            if self._calls_topics:
-                group.create_task(self._calls.run(wait_max_s))
+        """Serve the link until cancelled."""
+        wait_max_s = RETRY_MAX_CALLS_S if self._layout.calls else RETRY_MAX_S
+        tasks = [asyncio.create_task(session.run(wait_max_s)) for session in self._sessions]
+        tasks.append(asyncio.create_task(self._beat()))
+        try:
+            await asyncio.gather(*tasks)
+        finally:
+            self._writer.stop()
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def write(self, setpoint: Setpoint, *, urgent: bool = False) -> WriteOutcome:
-        """Publish one setpoint."""
-        del urgent  # a broker has one queue
-        if isinstance(setpoint, Pulse) and self._clock.mono_ms() >= setpoint.until_mono_ms:
-            return WriteOutcome(WriteResult.REFUSED, "too late")
-        message = self._message(setpoint)
-        if message is None:
-            return WriteOutcome(WriteResult.REFUSED, f"{setpoint.ref}: no payload for it")
-        return await self._rest.publish(message, PUBLISH_S)
+        """Write one setpoint. All are urgent here: nothing is queued before them."""
+        del urgent
+        return await self._writer.write(setpoint)
 
-    def _message(self, setpoint: Setpoint) -> Outgoing | None:
-        device = next(d for d in self._setup.devices if d.id == setpoint.ref.device)
-        row = self._setup.profiles[device.profile].points[setpoint.ref.point].binding
-        payload = row.get("set_payload")
-        value = True if isinstance(setpoint, Pulse) else setpoint.value
-        if isinstance(payload, Mapping):
-            payload = payload.get(value)
-        if payload is None:
-            return None
-        expiry_s = None
-        if isinstance(setpoint, Pulse | Lease):
-            left_ms = setpoint.until_mono_ms - self._clock.mono_ms()
-            expiry_s = max(1, left_ms // 1000)
-        topic = fill(row["set_topic"], str(device.binding["topic"]))
-        return Outgoing(topic, str(payload), expiry_s)
+    def _receiver(self, routes: Routes) -> Receive:
+        """What takes each message of a session to its routes."""
+        by_topic = {topic: tuple(found) for topic, found in routes.items()}
+        sink = self._setup.sink
 
-    # --- topics -------------------------------------------------------------------------------
+        def receive(topic: str, message: Message, settle: Settle | None) -> bool:
+            found = by_topic.get(topic)
+            if found is None:
+                sink.count("unknown_topics")
+                return False
+            settling = False
+            for route in found:
+                settling |= route.take(message, settle)
+            return settling
 
-    def _add(self, device: Device) -> None:
-        setup = self._setup
-        profile = setup.profiles[device.profile]
-        topic = str(device.binding["topic"])
-        freshness = setup.sink.freshness(device.id, profile.points, _expected_ms(profile.points))
-        state = DeviceState(device.id, setup.sink, setup.clock, freshness)
-        invert = frozenset(device.binding.get("invert", ()))
-        by_topic: dict[str, list[Point]] = {}
-        routes: dict[str, Route] = {}
-        for name, spec in profile.points.items():
-            if "topic" not in spec.binding:
-                continue
-            ref = PointRef(device.id, name)
-            watch = setup.watches.get(ref)
-            edge = watch.edge if watch else spec.edge
-            row = compile_row(spec, name in invert)
-            point = Point(ref, row, edge, watcher(edge))
-            point.deadband = spec.deadband
-            where = fill(spec.binding["topic"], topic)
-            if edge is Edge.CREDENTIAL or spec.edge is Edge.CREDENTIAL:
-                routes[where] = CredentialRoute(state, point, spec.binding, setup.credentials)
-            else:
-                by_topic.setdefault(where, []).append(point)
-        last_seen = str(profile.binding.get("last_seen", ""))
-        for where, points in by_topic.items():
-            route = StateRoute(state, points, last_seen)
-            state.on_return = route.forget
-            routes[where] = route
-        self._health_routes(device, profile.binding, state, routes)
-        for where, found in routes.items():
-            self._routes.setdefault(where, []).append(found)
-        if self._covers(device):
-            self._calls_topics |= routes.keys()
+        return receive
 
-    def _health_routes(
-        self,
-        device: Device,
-        binding: Mapping[str, Any],
-        state: DeviceState,
-        routes: dict[str, Route],
-    ) -> None:
-        topic = str(device.binding["topic"])
-        if "availability" in binding:
-            where = fill(binding["availability"], topic)
-            routes[where] = AvailabilityRoute(state.reported_available)
-        if "bridge" in binding:
-            where = fill(binding["bridge"], topic)
-            bridge = self._bridges.get(where)
-            if bridge is None:
-                bridge = self._bridges[where] = Bridge(where)
-                self._routes.setdefault(where, []).append(self._bridge_route(bridge))
-            bridge.devices.append(state)
-            state.bridge = bridge
+    def _never(self, _topic: str, _message: Message, _settle: Settle | None) -> bool:
+        raise AssertionError("replaced before the session runs")
 
-    def _bridge_route(self, bridge: Bridge) -> Route:
-        def reported(online: bool, retained: bool) -> None:
-            bridge.reported(online, self._clock.mono_ms(), retained)
+    # --- health ---------------------------------------------------------------------------------
 
-        return AvailabilityRoute(reported)
+    def _rest_changed(self, up: bool, detail: str) -> None:
+        if up:
+            for ask in self._layout.asks:
+                self._rest.send(ask)
+        else:
+            self._forget_status()
+        self._changed("rest", up, detail)
 
-    def _covers(self, device: Device) -> bool:
-        return any(
-            ref.device == device.id and watch.edge is Edge.PRESS and watch.poll is PollClass.SAFETY
-            for ref, watch in self._setup.watches.items()
-        )
+    def _calls_changed(self, up: bool, detail: str) -> None:
+        self._changed("calls", up, detail)
 
-    # --- sessions -----------------------------------------------------------------------------
+    def _calls_resumed(self) -> None:
+        """What comes now may be hours old: calls all the same, but no sign of life (E5)."""
+        until_ms = self._setup.clock.mono_ms() + STORED_MS
+        for state in self._layout.calling:
+            state.stored_until_ms = until_ms
 
-    def _receive(self, message: Any, settle: Settle | None) -> bool:
-        settling = False
-        for route in self._routes.get(message.topic, ()):
-            settling |= route.take(message, settle)
-        return settling
-
-    def _session_changed(self, up: bool, detail: str) -> None:
-        all_up = self._rest.connected and (not self._calls_topics or self._calls.connected)
-        if up and not all_up:
+    def _changed(self, name: str, up: bool, detail: str) -> None:
+        """The link is up while all its sessions are."""
+        if up:
+            self._problems.pop(name, None)
+            self._setup.sink.count("connects")
+        else:
+            self._problems[name] = detail
+        health = Health.SILENT if self._problems else Health.ONLINE
+        if health is Health.SILENT and up:
+            return  # one of two: the other is on its way, or its trouble was told
+        if health is self._told:
             return
-        if all_up != self._up:
-            self._up = all_up
-            health = Health.ONLINE if all_up else Health.SILENT
-            self._setup.sink.link_health(health, detail)
-        if not up:
-            self._setup.sink.count("reconnects")
+        self._told = health
+        self._setup.sink.link_health(health, "; ".join(self._problems.values()))
+        if health is Health.ONLINE:
+            self._regained()
+        else:
+            self._lost()
 
+    def _lost(self) -> None:
+        self._writer.lost()
+        for state in self._layout.states.values():
+            state.lost()
 
-def _expected_ms(points: Mapping[str, Any]) -> int:
-    return min((POLL_MS[spec.poll] for spec in points.values() if POLL_MS[spec.poll]), default=0)
+    def _forget_status(self) -> None:
+        """Availability is retained: it comes again with the next subscription."""
+        for bridge in self._layout.bridges.values():
+            bridge.online = None
+        for state in self._layout.states.values():
+            state.available = None
+
+    def _regained(self) -> None:
+        for state in self._layout.states.values():
+            state.regained()
+
+    # --- was the loop held? ---------------------------------------------------------------------
+
+    async def _beat(self) -> None:
+        while True:
+            self._beat_ms = self._setup.clock.mono_ms()
+            await asyncio.sleep(BEAT_S)
+
+    def _stalled(self) -> bool:
+        """We were asleep: what is read now may have waited in the socket all the while."""
+        return self._setup.clock.mono_ms() - self._beat_ms > CREDENTIAL_AGE_MS

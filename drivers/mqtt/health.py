@@ -20,7 +20,6 @@ from gateway.ports import Clock, Sink
 BRIDGE_START_MS = 60_000
 FRESH_MS = 60_000
 GARBAGE_DEGRADES, GARBAGE_COSTS, GARBAGE_MOST = 10, 2, 20
-HAPPENINGS_BURST, HAPPENINGS_PER_S = 60, 20
 
 
 class Bridge:
@@ -57,35 +56,36 @@ class DeviceState:
         self.freshness = freshness
         self.bridge: Bridge | None = None
         self.available: bool | None = None
-        self.on_return: Callable[[], None] = lambda: None
+        self.silent_with_link = False
+        self.stored_until_ms = 0  # until then, messages may be ones that the broker kept for us
+        self.on_silent: Callable[[], None] = lambda: None
         self._garbage = 0
         self._degraded = False
         self._last_seen: Any = MISSING
         self._told: tuple[Health, str, str] = (Health.UNKNOWN, "device_silent", "")
-        self._tokens = float(HAPPENINGS_BURST)
-        self._tokens_ms = 0
         self._flooding = False
+        self._heard = False  # since the link came up
 
     @property
     def reachable(self) -> bool:
         """Nothing says that it is offline."""
-        return self.available is not False and (
-            self.bridge is None or self.bridge.online is not False
-        )
+        bridged = self.bridge is None or self.bridge.online is not False
+        return bridged and self.available is not False
 
     def heard(self, mono_ms: int, retained: bool, last_seen: Any = MISSING) -> None:
         """A good message came. `last_seen` is the device's own, where it has one."""
         if self._garbage:
             self._better()
         if last_seen is not MISSING and last_seen is not None:
-            moved = self._moved_on(last_seen)
+            live = self._moved_on(last_seen)
             self._last_seen = last_seen
-            live = moved
         else:
             live = not retained and not (self.bridge and self.bridge.republishes(mono_ms))
+        live = live and mono_ms >= self.stored_until_ms
         if live:
             self.freshness.heard_ms = mono_ms
-            if self._told[0] is not Health.ONLINE:
+            if not self._heard:
+                self._heard = True
                 self.judge()
 
     def garbage(self) -> None:
@@ -96,27 +96,28 @@ class DeviceState:
             self._degraded = True
             self.judge()
 
-    def may_tell(self, mono_ms: int) -> bool:
-        """False when it sends more happenings than can be handled."""
-        gained = (mono_ms - self._tokens_ms) * HAPPENINGS_PER_S / 1000
-        self._tokens = min(float(HAPPENINGS_BURST), self._tokens + gained)
-        self._tokens_ms = mono_ms
-        if self._tokens >= 1:
-            self._tokens -= 1
-            if self._flooding and self._tokens >= HAPPENINGS_BURST / 2:
-                self._flooding = False
-                self.judge()
-            return True
-        self.sink.count("flooded", self.device)
-        if not self._flooding:
-            self._flooding = True
+    def flooding(self, flooding: bool) -> None:
+        """It sends more happenings than can be handled, or no longer does."""
+        if flooding is not self._flooding:
+            self._flooding = flooding
             self.judge()
-        return False
+
+    def lost(self) -> None:
+        """Its link went down."""
+        self.silent_with_link = True
+        self._heard = False
+        self.judge()
+
+    def regained(self) -> None:
+        """Its link is up again."""
+        self.silent_with_link = False
+        self.judge()
 
     def reported_available(self, available: bool, retained: bool) -> None:
         """Its availability topic, or its will, said how it is."""
         if available and not retained and self.bridge is None:
             self.freshness.heard_ms = self.clock.mono_ms()
+            self._heard = True
         self.available = available
         self.judge()
 
@@ -125,23 +126,28 @@ class DeviceState:
         found = self._health()
         if found == self._told:
             return
-        was_silent = self._told[0] is Health.SILENT
-        self._told = found
-        if was_silent:
-            self.on_return()
-        health, code, detail = found
-        self.sink.device_health(self.device, health, code, detail)
+        before, self._told = self._told, found
+        if before[0] is Health.SILENT and found[0] is Health.DEGRADED:
+            self.sink.device_health(self.device, Health.ONLINE, "ok")
+        self.sink.device_health(self.device, *found)
+        if found[0] is Health.SILENT:
+            self.on_silent()
 
     def _health(self) -> tuple[Health, str, str]:
-        if self.bridge is not None and self.bridge.online is False:
-            return (Health.SILENT, "device_silent", f"{self.bridge.name} is offline")
-        if self.available is False:
-            return (Health.SILENT, "device_silent", "offline, as its availability says")
+        bridge = self.bridge
+        silences = (
+            (self.silent_with_link, "its link is down"),
+            (bridge is not None and bridge.online is False, f"{bridge and bridge.name} is offline"),
+            (self.available is False, "offline, as its availability says"),
+        )
+        for holds, detail in silences:
+            if holds:
+                return (Health.SILENT, "device_silent", detail)
         if self._flooding:
             return (Health.DEGRADED, "flooding", "")
         if self._degraded:
             return (Health.DEGRADED, "garbage", "")
-        if self.available or self.freshness.heard_ms is not None:
+        if self.available or self._heard:
             return (Health.ONLINE, "ok", "")
         return (Health.UNKNOWN, "device_silent", "")
 

@@ -27,11 +27,12 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from drivers.mqtt.binding import Binding
+from drivers.mqtt.routes import PAYLOAD_MAX
 from gateway.domain.errors import DeviceError
 from gateway.domain.points import WriteOutcome, WriteResult
 
 TURN_MESSAGES = 64
-PAYLOAD_MAX = 65_536  # far above what any device here says; more is garbage
+
 TICK_S = 1.0
 CONNECT_S = 5.0
 SETTLE_S = 2.0
@@ -41,7 +42,7 @@ _RECEIVE_BUFFER = 262_144
 _REFUSED = 128  # MQTT reason codes from here on are failures
 
 Settle = Callable[[], None]
-Receive = Callable[[paho.MQTTMessage, Settle | None], bool]
+Receive = Callable[[str, Any, Settle | None], bool]  # topic, message, settle
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,8 @@ class Session:
     """Connects, reads and writes, again and again.
 
     `receive` is given each message; in a lasting session also a function that settles it, and it
-    returns True if it will call that. `changed` is told when the session comes up or goes down.
+    returns True if it will call that. `changed` is told when the session comes up or goes down, and
+    `resumed` when the broker may send what it kept for us.
     """
 
     def __init__(
@@ -71,8 +73,9 @@ class Session:
         self.name = name
         self.connected = False
         self.topics: Sequence[str] = ()
+        self.receive = receive
+        self.resumed: Callable[[], None] = lambda: None
         self._binding = binding
-        self._receive = receive
         self._changed = changed
         self._lasting = lasting
         self._client: paho.Client | None = None
@@ -118,6 +121,12 @@ class Session:
             return WriteOutcome(WriteResult.UNKNOWN, "not acknowledged by the broker in time")
         finally:
             self._published.pop(info.mid, None)
+
+    def send(self, message: Outgoing) -> None:
+        """Publish now, QoS 0, if connected: for what may be lost."""
+        if self._client is not None and self.connected:
+            self._client.publish(message.topic, message.payload, qos=0)
+            self._flush()
 
     def abandon(self, why: str) -> None:
         """Give the connection up: whatever it still holds in its buffers is not sent."""
@@ -195,13 +204,19 @@ class Session:
         loop = asyncio.get_running_loop()
         accepted: asyncio.Future[Any] = loop.create_future()
         subscribed: asyncio.Future[Any] = loop.create_future()
-        client.on_connect = lambda _c, _u, flags, reason, _p: _answer(accepted, (flags, reason))
+
+        def on_connect(_c: object, _u: object, flags: Any, reason: Any, _p: object) -> None:
+            if flags.session_present:
+                self.resumed()  # at once: what the broker kept for us comes right behind
+            else:
+                self._told.clear()
+            _answer(accepted, reason)
+
+        client.on_connect = on_connect
         client.on_subscribe = lambda _c, _u, _mid, reasons, _p: _answer(subscribed, reasons)
-        flags, reason = await self._answered(accepted, "does not answer")
+        reason = await self._answered(accepted, "does not answer")
         if reason.is_failure:
             raise DeviceError(f"{self.name}: the broker refuses us: {reason}")
-        if not flags.session_present:
-            self._told.clear()
         if not self.topics:
             return
         options: Any = SubscribeOptions(qos=1) if self._binding.version5 else 1
@@ -300,7 +315,7 @@ class Session:
 
     def _on_message(self, _client: paho.Client, _user: object, message: paho.MQTTMessage) -> None:
         self._received += 1
-        self._receive(message, None)
+        self.receive(_topic(message), message, None)
 
     def _on_publish(
         self, _client: paho.Client, _user: object, mid: int, reason: Any, _properties: object
@@ -325,7 +340,7 @@ class Session:
     ) -> None:
         self._received += 1
         if message.qos == 0:
-            self._receive(message, None)
+            self.receive(_topic(message), message, None)
             return
         again = self._told.get(message.mid) if message.dup else None
         if again is not None and again.payload == message.payload:
@@ -345,7 +360,7 @@ class Session:
                 entry.settled = True
                 loop.call_soon_threadsafe(self._acknowledge_now)
 
-        if self._receive(message, settle):
+        if self.receive(_topic(message), message, settle):
             self._told[message.mid] = entry
             loop.call_later(SETTLE_S, settle)
         else:
@@ -402,10 +417,17 @@ def _socket(client: paho.Client) -> Any:
     return client.socket()
 
 
+def _properties(packet: int) -> Any:
+    return Properties(packet)  # type: ignore[no-untyped-call]  # paho leaves it untyped
+
+
+def _topic(message: paho.MQTTMessage) -> str:
+    try:
+        return message.topic
+    except UnicodeDecodeError:
+        return ""  # which no device has: counted as unknown
+
+
 def _answer(future: "asyncio.Future[Any]", result: Any) -> None:
     if not future.done():
         future.set_result(result)
-
-
-def _properties(packet: int) -> Any:
-    return Properties(packet)  # type: ignore[no-untyped-call]  # paho has no types here
