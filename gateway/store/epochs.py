@@ -4,11 +4,11 @@ import hashlib
 from collections.abc import Callable
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, and_, insert, select, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, insert, select, update
 
 from gateway.domain.records import chain_start
 from gateway.store.rows import Head
-from gateway.store.tables import epoch, gap, journal
+from gateway.store.tables import epoch, gap, journal, meta
 
 Randomness = Callable[[int], bytes]
 
@@ -66,12 +66,16 @@ def ensure_epoch(connection: Connection, machine: str, randomness: Randomness) -
 def begin_epoch(
     connection: Connection, origin: str, randomness: Randomness, machine: str = ""
 ) -> Head:
-    """Begin an epoch after all rows there are. Without a machine the next one may take it."""
+    """Begin an epoch after all rows there are. Without a machine the next one may take it.
+
+    What meta knows of the machine it was on (`machine_…`) is true no longer.
+    """
     ordinal = len(spans(connection)) + 1
     number, _ = _last_row(connection)
     begun = randomness(8).hex()
     row = (ordinal, begun, number, _machine_digest(machine), origin)
     connection.execute(insert(epoch).values(row))
+    connection.execute(delete(meta).where(meta.c.name.startswith("machine_", autoescape=True)))
     return Head(begun, number, number, chain_start(begun))
 
 

@@ -50,12 +50,13 @@ def test_another_machine_begins_an_epoch_and_the_old_one_is_read_to_its_end(path
     old = first.open().head.epoch
     first.commit(batch(1, [granted(), call(), presence()]))
     first.journal.set_cursor("platform", 1)
+    first.set_meta({"machine_rtc": "True", "clock_floor_ms": "7"})
     first.close()
     moved = SqliteStore(path, StoreOptions(machine="m-2", ballast_bytes=0))
     loaded = moved.open()
     assert loaded.head.epoch != old
     assert loaded.head.seq == 0
-    assert loaded.meta["epoch_origin"] == "moved"
+    assert loaded.meta == {"epoch_origin": "moved", "clock_floor_ms": "7"}
     assert moved.commit(batch(1, [granted()])).seq == 1
     assert [r.position for r in moved.journal.read(0)] == [(loaded.head.epoch, 1)]
     (earlier,) = moved.journal.earlier("platform")
