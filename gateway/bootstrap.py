@@ -1,27 +1,30 @@
 """The only place that builds concrete parts."""
 
 import asyncio
+import os
 import random
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
 from config.site import load_site
 from drivers.registry import kinds
-from gateway.domain.events import Started, Stopping
+from gateway.domain.errors import ConfigError
+from gateway.domain.events import SiteChanged, Started, Stopping
 from gateway.domain.now import Now, Trust
 from gateway.domain.points import PointRef
 from gateway.domain.profile import SetpointSpec
-from gateway.domain.site import Site
+from gateway.domain.site import Link, Site
 from gateway.domain.uses import watches
-from gateway.ports import Credentials, Driver, LinkSetup
+from gateway.ports import Clock, Credentials, Driver, LinkSetup, Sink
+from gateway.runtime import systemd
 from gateway.runtime.engine import Engine
 from gateway.runtime.readings import Readings
 from gateway.runtime.reconcile import Reconciler
@@ -31,11 +34,16 @@ from gateway.runtime.supervisor import Supervisor
 from gateway.runtime.tasks import cancelled
 from gateway.runtime.views import EngineViews
 from gateway.security.credentials import KeyedCredentials, load_key
-from gateway.store.store import SqliteStore
+from gateway.store.folder import DataFolder, machine_id
+from gateway.store.store import SqliteStore, StoreOptions
+
+if TYPE_CHECKING:
+    from gateway.uplink.uplink import Uplink
 
 log = structlog.get_logger()
 
 VERSION = version("commons-gateway")
+LISTENING = "listening"  # where the API listens, for the commands of this machine
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,84 +79,201 @@ class Gateway:
     """One gateway: every part, built and wired. `serve` runs it."""
 
     def __init__(self, options: Options) -> None:
-        self.site = load_site(options.site, kinds(), demo=options.demo, overrides=options.overrides)
-        options.data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.clock = PlainClock(secrets.token_hex(4))
+        self._options = options
+        self.site = self._load()
+        self.folder = DataFolder(options.data)
+        self.folder.hold()
+        self.clock: Clock = PlainClock(secrets.token_hex(4))
         self.credentials: Credentials = KeyedCredentials(load_key(options.data))
-        self.store = SqliteStore(options.data / "gateway.db")
+        self.store = SqliteStore(self.folder.database, StoreOptions(machine=machine_id()))
         loaded = self.store.open()
         self._head = loaded.head
         self.readings = Readings(self.clock.mono_ms)
         step = Step(self.site, loaded, self.readings)
         reconciler = Reconciler(self._setpoint_spec, self.clock.mono_ms())
         self.engine = Engine(step, reconciler, self.readings, self.store, self.clock)
-        self.sinks = {link: LinkSink(link, self.engine, self._latch) for link in self._links()}
+        self.sinks: dict[str, LinkSink] = {}
+        self.drivers: dict[str, Driver] = {}
         self.views = EngineViews(self.engine, self.clock, self.sinks)
         self.supervisor = Supervisor()
+        self._reload = asyncio.Event()
+        self._uplink: Uplink | None = None
 
     async def serve(self, stop: asyncio.Event) -> None:
         """Run until `stop` is set. A bug in the engine ends this with its exception."""
-        drivers = self._drivers(self.site)
-        self.engine.start(self._head, drivers)
+        self._open_links(set(self.site.equipment.links))
+        self.engine.start(self._head, self.drivers)
         self.engine.tell(Started(VERSION))
-        self.supervisor.start({link: (drivers[link], self.sinks[link]) for link in drivers})
+        self._start_links(set(self.drivers))
         async with AsyncExitStack() as stack:
+            stack.callback(self.folder.release)
             stack.push_async_callback(self.engine.stop, Stopping("asked to"))
             stack.push_async_callback(self.supervisor.stop)
-            tasks = [asyncio.create_task(self.engine.run(), name="engine"), *self._services()]
-            stack.push_async_callback(_cancel, tasks)
+            tasks = [asyncio.create_task(self.engine.run(), name="engine")]
+            stack.push_async_callback(self._cancel, tasks)
             log.info("started", site=self.site.id, boot=self.clock.now().boot, version=VERSION)
-            stopping = asyncio.create_task(stop.wait(), name="stop")
-            done, _ = await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
-            stopping.cancel()
-            for task in done - {stopping}:
-                task.result()  # a service never ends by itself: its exception ends us
+            tasks += await self._services(stack)
+            systemd.notify("READY=1")
+            await self._until(stop, tasks)
+            systemd.notify("STOPPING=1")
 
-    def _services(self) -> list[asyncio.Task[None]]:
-        """The uplink and all that may start after the first call can be taken."""
-        services = []
+    def reload(self) -> None:
+        """Read the site again, and change what is changed."""
+        self._reload.set()
+
+    @staticmethod
+    async def _until(stop: asyncio.Event, tasks: list[asyncio.Task[None]]) -> None:
+        stopping = asyncio.create_task(stop.wait(), name="stop")
+        done, _ = await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        for task in done - {stopping}:
+            task.result()  # a service never ends by itself: its exception ends us
+
+    @staticmethod
+    async def _cancel(tasks: list[asyncio.Task[None]]) -> None:
+        await cancelled(*tasks)
+
+    # --- services that may start after the first call can be taken ------------------------------
+
+    async def _services(self, stack: AsyncExitStack) -> list[asyncio.Task[None]]:
+        services = [self._watch_site(), systemd.watch()]
         if self.site.settings.uplink:
-            services.append(asyncio.create_task(self._uplink(), name="uplink"))
-        return services
+            services.append(self._make_uplink().run())
+        if self.site.settings.listen:
+            await self._serve_api(stack)
+        return [asyncio.create_task(service) for service in services]
 
-    async def _uplink(self) -> None:
+    def _make_uplink(self) -> "Uplink":
         from gateway.uplink.settings import parse  # noqa: PLC0415 (after the first call)
         from gateway.uplink.surroundings import Surroundings  # noqa: PLC0415
         from gateway.uplink.uplink import Uplink  # noqa: PLC0415
 
         around = Surroundings(
-            self.engine, self.views, self.store.journal, self.credentials, self.clock
+            self.engine,
+            self.views,
+            self.store.journal,
+            self.credentials,
+            self.clock,
+            self.engine.step.unsaved,
         )
-        await Uplink(parse(self.site.settings.uplink), around, VERSION, random.random).run()
+        settings = parse(self.site.settings.uplink)
+        self._uplink = Uplink(settings, around, VERSION, random.random)
+        return self._uplink
 
-    def _links(self) -> list[str]:
-        return list(self.site.equipment.links)
+    async def _serve_api(self, stack: AsyncExitStack) -> None:
+        from gateway.api.app import create_app  # noqa: PLC0415 (after the first call)
+        from gateway.api.desk import Desk  # noqa: PLC0415
+        from gateway.api.parts import Gateway as Parts  # noqa: PLC0415
+        from gateway.api.server import ApiServer  # noqa: PLC0415
+        from gateway.security.tokens import ApiTokens  # noqa: PLC0415
+        from gateway.uplink.reader import PlatformMessages  # noqa: PLC0415
 
-    def _drivers(self, site: Site) -> dict[str, Driver]:
-        known = kinds()
-        found: dict[str, Driver] = {}
-        for link in site.equipment.links.values():
-            devices = [d for d in site.equipment.devices.values() if d.link == link.id]
-            found[link.id] = known[link.driver].open(
-                LinkSetup(
-                    link=link,
-                    devices=devices,
-                    profiles=site.equipment.profiles,
-                    watches=watches(site),
-                    poll_ms=site.settings.poll_ms,
-                    sink=self.sinks[link.id],
-                    credentials=self.credentials,
-                    clock=self.clock,
-                )
+        parts = Parts(
+            engine=self.engine,
+            views=self.views,
+            journal=self.store.journal,
+            credentials=self.credentials,
+            tokens=ApiTokens(self.folder.path),
+            sync=PlatformMessages(self.credentials),
+            desk=Desk(),
+            version=VERSION,
+        )
+        server = ApiServer(create_app(parts), self.site.settings.listen)
+        await server.start()
+        stack.push_async_callback(server.stop)
+        host = self.site.settings.listen.rpartition(":")[0]
+        address = self.folder.path / LISTENING
+        address.write_text(f"{host}:{server.port}\n")
+        stack.callback(address.unlink, missing_ok=True)
+        log.info("listening", address=f"{host}:{server.port}")
+
+    # --- links ----------------------------------------------------------------------------------
+
+    def _open_links(self, names: set[str]) -> None:
+        for name in names:
+            sink = self.sinks[name] = LinkSink(name, self.engine, self._latch)
+            self.drivers[name] = open_link(
+                self.site, self.site.equipment.links[name], sink, self.credentials, self.clock
             )
-        return found
+
+    def _start_links(self, names: set[str]) -> None:
+        self.supervisor.start({name: (self.drivers[name], self.sinks[name]) for name in names})
+
+    async def _watch_site(self) -> None:
+        while True:
+            await self._reload.wait()
+            self._reload.clear()
+            systemd.notify("RELOADING=1")
+            try:
+                await self._change_site(self._load())
+            except ConfigError as error:
+                log.error("site_refused", problems=str(error))
+            systemd.notify("READY=1")
+
+    async def _change_site(self, site: Site) -> None:
+        """Take a changed site; links of which nothing changed are left alone."""
+        changed = changed_links(self.site, site)
+        self.site = site
+        await self.supervisor.stop(changed)
+        for name in changed:
+            self.drivers.pop(name, None)
+            self.sinks.pop(name, None)
+        for device in set(self.engine.site.equipment.devices) | set(site.equipment.devices):
+            before, after = self.engine.site.equipment.devices, site.equipment.devices
+            if {d.link for d in (before.get(device), after.get(device)) if d} & changed:
+                self.readings.forget_device(device)
+        opened = changed & set(site.equipment.links)
+        self.engine.reload(site, self.drivers)
+        self._open_links(opened)
+        self.engine.reload(site, self.drivers)
+        self.engine.tell(SiteChanged("", tuple(sorted(changed))))
+        self._start_links(opened)
+        log.info("site_changed", links=sorted(changed))
+
+    # --- small things ---------------------------------------------------------------------------
+
+    def _load(self) -> Site:
+        options = self._options
+        return load_site(options.site, kinds(), demo=options.demo, overrides=options.overrides)
 
     def _setpoint_spec(self, ref: PointRef) -> SetpointSpec | None:
         return self.engine.site.equipment.spec_of(ref).setpoint
 
-    def _latch(self, _ref: PointRef) -> Any:
+    def _latch(self, _ref: PointRef) -> Callable[[], None]:
         return lambda: None
 
 
-async def _cancel(tasks: list[asyncio.Task[None]]) -> None:
-    await cancelled(*tasks)
+def open_link(site: Site, link: Link, sink: Sink, credentials: Credentials, clock: Clock) -> Driver:
+    """The driver of one link of a site."""
+    devices = [d for d in site.equipment.devices.values() if d.link == link.id]
+    setup = LinkSetup(
+        link=link,
+        devices=devices,
+        profiles=site.equipment.profiles,
+        watches=watches(site),
+        poll_ms=site.settings.poll_ms,
+        sink=sink,
+        credentials=credentials,
+        clock=clock,
+    )
+    return kinds()[link.driver].open(setup)
+
+
+def lone_driver(site: Site, link: str, sink: Sink) -> Driver:
+    """A driver of one link with no gateway around it, to try devices with."""
+    credentials = KeyedCredentials(os.urandom(32))
+    return open_link(site, site.equipment.links[link], sink, credentials, PlainClock("try"))
+
+
+def changed_links(before: Site, after: Site) -> set[str]:
+    """The links that must be opened anew: they, their devices, profiles or watches differ."""
+    names = set(before.equipment.links) | set(after.equipment.links)
+    return {name for name in names if _of_link(before, name) != _of_link(after, name)}
+
+
+def _of_link(site: Site, name: str) -> tuple[object, ...]:
+    devices = {d.id: d for d in site.equipment.devices.values() if d.link == name}
+    profiles = {d.profile: site.equipment.profiles[d.profile] for d in devices.values()}
+    watched = {ref: watch for ref, watch in watches(site).items() if ref.device in devices}
+    polls = site.settings.poll_ms
+    return site.equipment.links.get(name), devices, profiles, watched, polls

@@ -140,7 +140,7 @@ async def court(
     }
     async with SimulatedSite(site, brokers=brokers) as town:
         uplink = {"host": broker.host, "port": broker.port}
-        wires = {"links": town.overrides, "settings": {"uplink": uplink}}
+        wires = {"links": town.overrides, "settings": {"uplink": uplink, "listen": "127.0.0.1:0"}}
         _merge(wires, change or {})
         written = write_site(folder / "site", wires, template)
         platform = Platform(Address(broker.port), site.id)

@@ -120,6 +120,6 @@ async def test_the_keypad_speaks_json_on_the_broker(world: SimulatedSite) -> Non
         await client.subscribe("commons/#")
         await world.present_pin("study_room_door", "1234", "0802")
         message = await anext(aiter(client.messages))
-    assert str(message.topic) == "commons/keypad"
+    assert str(message.topic) == "commons/keypad/presented"
     assert not message.retain
     assert json.loads(message.payload) == {"pin": "1234", "identifier": "0802"}

@@ -1,0 +1,5 @@
+"""`python -m gateway.cli` is `commons`."""
+
+from gateway.cli import app
+
+app()
