@@ -15,22 +15,17 @@ from types import TracebackType
 from typing import Any, Self
 
 from gateway.domain.points import PointRef, Value
-from gateway.domain.site import Device, Link, Site
+from gateway.domain.site import Site
 from gateway.runtime.tasks import cancelled
 from simulators.faults import Faults
-from simulators.modbus_face import ModbusRtuFace, ModbusTcpFace
-from simulators.modbus_units import RelayBoardUnit
-from simulators.modbus_wire import Unit
-from simulators.mqtt_face import MqttFace
+from simulators.lines import Lines
 from simulators.town import Town
 from simulators.views import CallPointView, DoorView
-from simulators.wire import Wire
 from simulators.wiring import build_town
 
 TICK_S = 0.1
 LOOK_S = 0.01
 SOMEBODY = "somebody"
-Face = ModbusTcpFace | ModbusRtuFace
 
 
 def mono_ms() -> int:
@@ -51,21 +46,12 @@ class SimulatedSite:
     ) -> None:
         self.now_ms = now_ms
         self.town: Town = build_town(site, now_ms())
-        self.faults = {device: Faults() for device in site.equipment.devices}
-        self.overrides: dict[str, dict[str, Any]] = {}
-        self._brokers = dict(brokers or {})
-        self._noise = Random(seed)  # noqa: S311  # a simulation, to be repeated
-        self._faces: dict[str, Face] = {}
-        self._mqtt: dict[str, MqttFace] = {}
-        self._wires: dict[str, Wire] = {}
+        noise = Random(seed)  # noqa: S311  # a simulation, to be repeated
+        self.lines = Lines(self.town, brokers or {}, noise, now_ms)
         self._tasks: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Self:
-        for link in self.town.site.equipment.links.values():
-            if link.driver.startswith("modbus"):
-                await self._serve_modbus(link)
-            elif link.driver == "mqtt":
-                await self._serve_mqtt(link)
+        await self.lines.start()
         self._tasks.append(asyncio.create_task(self._tick()))
         return self
 
@@ -75,14 +61,18 @@ class SimulatedSite:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for task in self._tasks:
-            await cancelled(task)
-        for mqtt in self._mqtt.values():
-            await mqtt.stop()
-        for wire in self._wires.values():
-            await wire.cut()
-        for face in self._faces.values():
-            await face.stop()
+        await cancelled(*self._tasks)
+        await self.lines.stop()
+
+    @property
+    def overrides(self) -> dict[str, dict[str, Any]]:
+        """What the binding of each link must say to lead here."""
+        return self.lines.overrides
+
+    @property
+    def faults(self) -> dict[str, Faults]:
+        """What is wrong with each device, to be set at will."""
+        return self.lines.faults
 
     @property
     def site(self) -> Site:
@@ -101,16 +91,20 @@ class SimulatedSite:
 
     async def present_pin(self, door: str, pin: str, identifier: str = "") -> None:
         """Somebody types a PIN at a door, perhaps after a flat or member number."""
-        message = {"pin": pin} | ({"identifier": identifier} if identifier else {})
-        await self._present(door, message)
+        self._present(door, "pin", pin, identifier)
 
     async def present_card(self, door: str, uid: str) -> None:
         """Somebody holds a card to the reader of a door."""
-        await self._present(door, {"card": uid})
+        self._present(door, "card", uid)
 
     async def present_pass(self, door: str, token: str) -> None:
         """Somebody shows a signed pass to the reader of a door."""
-        await self._present(door, {"pass": token})
+        self._present(door, "pass", token)
+
+    async def type_at_lock(self, door: str, code: str) -> bool:
+        """Somebody types at the lock's own keypad; False when it knows no such user (A9)."""
+        lock = self.town.locks[self.town.site.doors[door].points.strike.device]
+        return lock.type_code(code, self.now_ms())
 
     async def person_enters(
         self, door: str, person: str = SOMEBODY, patience_ms: int = 5_000
@@ -126,13 +120,33 @@ class SimulatedSite:
             self.town.doors[door].press_exit(self.now_ms())
         return await self._tries(lambda: self.town.leave(door, person, self.now_ms()), patience_ms)
 
+    async def force(self, door: str, person: str = SOMEBODY) -> bool:
+        """Somebody breaks in; False when the leaf is stuck."""
+        return self.town.force(door, person, self.now_ms())
+
     def press_exit(self, door: str) -> None:
         """Somebody presses the exit button and goes nowhere."""
         self.town.doors[door].press_exit(self.now_ms())
 
+    def prop(self, door: str) -> None:
+        """Somebody props an open door, so that its closer cannot shut it."""
+        self.town.doors[door].propped = True
+
+    def shut(self, door: str) -> None:
+        """Somebody shuts a door, propped or not."""
+        self.town.doors[door].close()
+
     async def press(self, call_point: str, held_ms: int = 500) -> bool:
         """Somebody calls for help; False when the button's radio could not say so."""
         return self.town.buttons[call_point].press(self.now_ms(), held_ms)
+
+    def reset_button(self, call_point: str) -> None:
+        """Somebody turns the key of a latched call button."""
+        self.town.buttons[call_point].reset()
+
+    def fire(self, zone: str, *, alarm: bool = True) -> None:
+        """The fire panel alarms, or is reset."""
+        self.town.panels[zone].alarm = alarm
 
     # --- what can be seen ---------------------------------------------------------------------
 
@@ -157,6 +171,14 @@ class SimulatedSite:
     def silence(self, device: str) -> None:
         """The device answers no more."""
         self.faults[device].silent = True
+
+    def delay(self, device: str, delay_ms: int) -> None:
+        """The device answers so late; beyond its asker's time-out every answer is a late one."""
+        self.faults[device].delay_ms = delay_ms
+
+    def garble(self, device: str) -> None:
+        """The device says what makes no sense."""
+        self.faults[device].garbage = True
 
     def heal(self, device: str) -> None:
         """The device behaves again."""
@@ -184,73 +206,32 @@ class SimulatedSite:
 
     async def cut_link(self, link: str) -> None:
         """The link's wire is cut: connections drop, and no new one succeeds."""
-        if link in self._wires:
-            await self._wires[link].cut()
-        else:
-            await self._faces[link].cut()
+        await self.lines.cut(link)
 
     async def mend_link(self, link: str) -> None:
         """The wire is whole again, at the same address."""
-        if link in self._wires:
-            await self._wires[link].mend()
-        else:
-            await self._faces[link].restore()
+        await self.lines.mend(link)
 
     async def reboot(self, device: str, boot_s: float = 1.0) -> None:
         """The device restarts: its relays drop, and it is away for so long."""
-        faults = self.faults[device]
-        faults.restarting = True
         for (board, _), relay in self.town.relays.items():
             if board == device:
                 relay.power_lost(self.now_ms())
-        link = self.town.site.equipment.devices[device].link
-        alone = len(self._on_link(link)) == 1 and isinstance(self._faces.get(link), ModbusTcpFace)
-        if alone:
-            await self.cut_link(link)
-        await asyncio.sleep(boot_s)
-        faults.restarting = False
-        if alone:
-            await self.mend_link(link)
+        await self.lines.restart_device(device, boot_s)
 
-    # --- serving ------------------------------------------------------------------------------
+    async def restart_bridge(self, link: str) -> None:
+        """The radio bridge of a link restarts and repeats what it remembers."""
+        await self.lines.restart_bridge(link)
 
-    async def _serve_modbus(self, link: Link) -> None:
-        units = {
-            int(device.binding.get("unit", 1)): (self._unit(device), self.faults[device.id])
-            for device in self._on_link(link.id)
-        }
-        face: Face
-        if "host" in link.binding:
-            face = ModbusTcpFace(units, self._noise)
-            await face.start()
-            self.overrides[link.id] = {"host": "127.0.0.1", "port": face.port}
-        else:
-            face = ModbusRtuFace(units, self._noise, int(link.binding.get("baud_rate", 9_600)))
-            await face.start()
-            self.overrides[link.id] = {"port": face.path}
-        self._faces[link.id] = face
+    def lose(self, device: str, *, gone: bool = True) -> None:
+        """A radio bridge notices that a device is gone (or is back)."""
+        self.lines.bridges[self.town.site.equipment.devices[device].link].notice(device, gone=gone)
 
-    def _unit(self, device: Device) -> Unit:
-        return RelayBoardUnit(self.town, device, self.now_ms)
+    # --- the rest -------------------------------------------------------------------------------
 
-    async def _serve_mqtt(self, link: Link) -> None:
-        host, port = self._brokers.get(link.id) or (link.binding["host"], link.binding["port"])
-        wire = Wire(host, port)
-        await wire.mend()
-        self._wires[link.id] = wire
-        self.overrides[link.id] = {"host": "127.0.0.1", "port": wire.port}
-        self._mqtt[link.id] = MqttFace(host, port)
-        await self._mqtt[link.id].start()
-
-    def _on_link(self, link: str) -> list[Device]:
-        devices = self.town.site.equipment.devices.values()
-        return [device for device in devices if device.link == link]
-
-    async def _present(self, door: str, message: Mapping[str, str]) -> None:
+    def _present(self, door: str, kind: str, text: str, identifier: str = "") -> None:
         reader = self.town.site.doors[door].points.readers[0]
-        device = self.town.site.equipment.devices[reader.device]
-        if not self.faults[device.id].mute:
-            await self._mqtt[device.link].say(f"{device.binding['topic']}/presented", message)
+        self.lines.present(reader.device, kind, text, identifier)
 
     async def _tries(self, attempt: Callable[[], bool], patience_ms: int) -> bool:
         ends_ms = self.now_ms() + patience_ms
@@ -263,4 +244,5 @@ class SimulatedSite:
     async def _tick(self) -> None:
         while True:
             self.town.step(self.now_ms())
+            self.lines.look()
             await asyncio.sleep(TICK_S)

@@ -9,7 +9,7 @@ import asyncio
 import os
 import tempfile
 import tty
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from random import Random
 from typing import Protocol, cast
 
@@ -51,7 +51,7 @@ def answered(units: Units, framer: Framer, request: Request, noise: Random) -> t
     pdu = answer(unit, request.pdu)
     if faults.refuses:
         pdu = bytes((request.pdu[0] | 0x80, DEVICE_FAILURE))
-    if faults.short and len(pdu) > 3:
+    if faults.short and len(pdu) > 2:
         pdu = pdu[:1] + bytes((pdu[1] - 1,)) + pdu[2:-1]
     frame = framer.reply(request, request.unit + faults.wrong_unit, pdu)
     return (noise.randbytes(len(frame)) if faults.garbage else frame), faults.delay_ms
@@ -60,8 +60,11 @@ def answered(units: Units, framer: Framer, request: Request, noise: Random) -> t
 class ModbusTcpFace:
     """Units behind one TCP port of this machine."""
 
-    def __init__(self, units: Units, noise: Random) -> None:
+    def __init__(
+        self, units: Units, noise: Random, framer: Callable[[], Framer] = TcpFramer
+    ) -> None:
         self.units = units
+        self.framer = framer
         self.port = 0
         self.requests = 0
         self._noise = noise
@@ -107,7 +110,8 @@ class ModbusTcpFace:
         """What to answer, and when."""
         self.requests += 1
         if request.unit not in self.units:
-            return framer.reply(request, request.unit, bytes((request.pdu[0] | 0x80, NO_TARGET))), 0
+            refusal = bytes((request.pdu[0] | 0x80, NO_TARGET))
+            return framer.reply(request, request.unit, refusal), 0
         return answered(self.units, framer, request, self._noise)
 
 
@@ -116,7 +120,7 @@ class _TcpConnection(asyncio.Protocol):
 
     def __init__(self, face: ModbusTcpFace) -> None:
         self._face = face
-        self._framer = TcpFramer()
+        self._framer = face.framer()
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

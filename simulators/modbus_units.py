@@ -1,21 +1,96 @@
-"""What simulated devices look like in Modbus registers.
+"""What simulated devices look like in Modbus registers: as their profile's rows say.
+
+A row that is missing inside a device's range reads as 0, beyond it as an illegal address, and more
+than the profile's `max_read` at once is refused, as real devices do.
 
 A relay board follows its manual (Waveshare Modbus RTU/POE ETH Relay): coils 0-7, flash on at
 0x0200 + n and flash off at 0x0400 + n with a value of 100 ms steps, inputs 0-7, the device address
 in 0x4000 and the software version in 0x8000.
 """
 
+import struct
 from collections.abc import Callable, Sequence
 
+from drivers.codec import Row, row_of
 from gateway.domain.points import PointRef
 from gateway.domain.site import Device
-from simulators.modbus_wire import ILLEGAL_ADDRESS, ILLEGAL_VALUE, Refusal
+from simulators.modbus_wire import ILLEGAL_ADDRESS, ILLEGAL_FUNCTION, ILLEGAL_VALUE, Refusal, Unit
 from simulators.models.relay import Relay
 from simulators.town import Town
 
 FLASH_STEP_MS = 100
 FLASH_ON, FLASH_OFF, ALL_RELAYS = 0x0200, 0x0400, 0x00FF
 DEVICE_ADDRESS, SOFTWARE_VERSION = 0x4000, 0x8000
+
+
+def unit_of(town: Town, device: Device, now_ms: Callable[[], int]) -> Unit:
+    """The unit that a device is on its bus."""
+    points = town.site.equipment.profiles[device.profile].points
+    if any("tick_ms" in spec.binding for spec in points.values()):
+        return RelayBoardUnit(town, device, now_ms)
+    return RegisterUnit(town, device, now_ms)
+
+
+class RegisterUnit:
+    """A sensor or meter: every row of its profile shows what the thing behind it does."""
+
+    def __init__(self, town: Town, device: Device, now_ms: Callable[[], int]) -> None:
+        self._town = town
+        self._device = device
+        self._now_ms = now_ms
+        profile = town.site.equipment.profiles[device.profile]
+        columns = {**profile.binding, **device.binding}
+        self._inverted = frozenset(columns.get("invert", ()))
+        self._read_most = int(columns.get("max_read", 125))
+        self._rows = [row_of(spec, profile.binding) for spec in profile.points.values()]
+
+    def read_bits(self, table: str, address: int, count: int) -> Sequence[bool]:
+        """Coils or inputs."""
+        bits = [False] * count
+        for row in self._within(table, address, count):
+            bits[row.address - address] = bool(self._bytes(row)[0])
+        return bits
+
+    def read_words(self, table: str, address: int, count: int) -> Sequence[int]:
+        """Registers."""
+        image = bytearray(2 * count)
+        for row in self._within(table, address, count):
+            start = 2 * (row.address - address)
+            for index, byte in enumerate(self._bytes(row), start):
+                if 0 <= index < len(image):
+                    image[index] |= byte  # rows may be bits of one register
+        return struct.unpack(f">{count}H", image)
+
+    def write_coil(self, address: int, value: int) -> None:
+        """No row of ours is written so."""
+        del address, value
+        raise Refusal(ILLEGAL_FUNCTION)
+
+    def write_words(self, address: int, words: Sequence[int]) -> None:
+        """No row of ours is written so."""
+        del address, words
+        raise Refusal(ILLEGAL_FUNCTION)
+
+    def _within(self, table: str, address: int, count: int) -> list[Row]:
+        rows = [row for row in self._rows if row.table == table]
+        if not rows:
+            raise Refusal(ILLEGAL_FUNCTION)
+        if count > self._read_most:
+            raise Refusal(ILLEGAL_VALUE)
+        ends = max(row.address + row.count for row in rows)
+        if address < min(row.address for row in rows) or address + count > ends:
+            raise Refusal(ILLEGAL_ADDRESS)
+        return [
+            row
+            for row in rows
+            if row.address < address + count and address < row.address + row.count
+        ]
+
+    def _bytes(self, row: Row) -> bytes:
+        value = self._town.value(PointRef(self._device.id, row.name), self._now_ms())
+        if isinstance(value, bool) and row.name in self._inverted:
+            value = not value
+        return row.encode(value)
 
 
 class RelayBoardUnit:

@@ -1,8 +1,15 @@
-"""Simulated MQTT devices on a real broker."""
+"""A simulated device's (or bridge's) own connection to a real broker.
+
+Rules: MQTT 3.1.1. It reconnects for ever and says its greetings at each connection; what is said
+while it is away is lost, as a radio's would be. `say` never blocks.
+"""
 
 import asyncio
+import contextlib
 import json
-from collections.abc import Mapping
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import aiomqtt
@@ -10,57 +17,118 @@ import aiomqtt
 from gateway.runtime.tasks import cancelled
 
 RETRY_S = 0.2
+Heard = Callable[[str, bytes], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One message to publish."""
+
+    topic: str
+    payload: bytes
+    retain: bool = False
+    qos: int = 1
+
+
+def said(topic: str, message: Any, *, retain: bool = False, qos: int = 1) -> Said:
+    """A message as JSON; text goes as it is."""
+    text = message if isinstance(message, str) else json.dumps(message, ensure_ascii=False)
+    return Said(topic, text.encode(), retain, qos)
+
+
+@dataclass(frozen=True, slots=True)
+class Manners:
+    """How a client behaves on the broker: its will, greetings, and what it listens to."""
+
+    will: Said | None = None
+    greetings: Callable[[], list[Said]] = list
+    listens: tuple[str, ...] = ()
+    heard: Heard = lambda _topic, _payload: None
 
 
 class MqttFace:
-    """One connection to a broker, through which the simulated devices of a link speak.
+    """One client of a broker."""
 
-    It reconnects for ever; what is said while it is away is lost, as a radio's would be.
-    """
-
-    def __init__(self, host: str, port: int, options: Mapping[str, Any] | None = None) -> None:
-        self._host = host
-        self._port = port
-        self._options = dict(options or {})
-        self._client: aiomqtt.Client | None = None
+    def __init__(self, host: str, port: int, manners: Manners, **options: Any) -> None:
+        self._address = (host, port)
+        self._manners = manners
+        self._options = options
+        self._outgoing: asyncio.Queue[Said] = asyncio.Queue()
         self._task: asyncio.Task[None] | None = None
-        self.connected = asyncio.Event()
+        self._connected = asyncio.Event()
+        self._client: aiomqtt.Client | None = None
 
     async def start(self) -> None:
-        """Connect, and return once connected."""
-        self._task = asyncio.create_task(self._run())
-        await self.connected.wait()
+        """Connect, and return once connected and greeted."""
+        if self._task is None:
+            self._task = asyncio.create_task(self._run())
+        await self._connected.wait()
 
     async def stop(self) -> None:
-        """Disconnect."""
+        """Leave politely: the will is not sent."""
         if self._task is not None:
             await cancelled(self._task)
             self._task = None
 
-    async def say(
-        self, topic: str, message: Mapping[str, Any], *, retain: bool = False, qos: int = 1
-    ) -> None:
-        """Publish a message as JSON. Raises aiomqtt.MqttError when the broker is away."""
-        if self._client is None:
-            raise aiomqtt.MqttError("the broker is away")
-        payload = json.dumps(message, ensure_ascii=False)
-        await self._client.publish(topic, payload, qos=qos, retain=retain)
+    async def vanish(self) -> None:
+        """Lose power, with no goodbye: the broker speaks the will."""
+        if self._client is not None:
+            wire = self._client._client.socket()  # aiomqtt itself always says goodbye
+            if isinstance(wire, socket.socket):
+                wire.shutdown(socket.SHUT_RDWR)
+        await self.stop()
+
+    def say(self, message: Said) -> None:
+        """Publish soon; lost when the broker is away."""
+        if self._connected.is_set():
+            self._outgoing.put_nowait(message)
 
     async def _run(self) -> None:
         while True:
-            try:
-                async with aiomqtt.Client(
-                    self._host,
-                    self._port,
-                    protocol=aiomqtt.ProtocolVersion.V311,
-                    **self._options,
-                ) as client:
-                    self._client = client
-                    self.connected.set()
-                    async for _message in client.messages:
-                        pass
-            except aiomqtt.MqttError:
-                await asyncio.sleep(RETRY_S)
-            finally:
-                self._client = None
-                self.connected.clear()
+            with contextlib.suppress(aiomqtt.MqttError):
+                async with self._made() as self._client:
+                    await self._serve(self._client)
+            await asyncio.sleep(RETRY_S)
+
+    def _made(self) -> aiomqtt.Client:
+        will = self._manners.will
+        return aiomqtt.Client(
+            *self._address,
+            protocol=aiomqtt.ProtocolVersion.V311,
+            will=aiomqtt.Will(will.topic, will.payload, will.qos, will.retain) if will else None,
+            **self._options,
+        )
+
+    async def _serve(self, client: aiomqtt.Client) -> None:
+        for topic in self._manners.listens:
+            await client.subscribe(topic, qos=1)
+        for greeting in self._manners.greetings():
+            await self._publish(client, greeting)
+        self._outgoing = asyncio.Queue()
+        self._connected.set()
+        speaking = asyncio.create_task(self._speak(client))
+        try:
+            async for message in client.messages:
+                payload = message.payload
+                if isinstance(payload, bytes):
+                    self._manners.heard(str(message.topic), payload)
+        finally:
+            self._connected.clear()
+            await cancelled(speaking)
+
+    async def _speak(self, client: aiomqtt.Client) -> None:
+        with contextlib.suppress(aiomqtt.MqttError):
+            while True:
+                await self._publish(client, await self._outgoing.get())
+
+    async def _publish(self, client: aiomqtt.Client, message: Said) -> None:
+        await client.publish(message.topic, message.payload, message.qos, message.retain)
+
+
+def object_of(payload: bytes) -> Mapping[str, Any]:
+    """The JSON object in a payload; an empty one where there is none."""
+    try:
+        found = json.loads(payload)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}

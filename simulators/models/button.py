@@ -20,6 +20,7 @@ class Button:
         "in_range",
         "presses",
         "send",
+        "tampered",
         "wiring",
     )
 
@@ -28,6 +29,7 @@ class Button:
         self.presses = 0
         self.battery = 92
         self.in_range = True
+        self.tampered = False
         self.send: Callable[[], None] = lambda: None
         self._held_until_ms = 0
         self._latched = False

@@ -43,19 +43,20 @@ class Meter:
 
 
 class Plug:
-    """A metering plug that switches its load."""
+    """A metering plug that switches its load. A welded contact stays as it is."""
 
-    __slots__ = ("_load_w", "meter", "on")
+    __slots__ = ("_load_w", "meter", "on", "welded")
 
     def __init__(self, load_w: Watts, now_ms: int) -> None:
         self.on = True
+        self.welded = False
         self._load_w = load_w
         self.meter = Meter(self._drawn_w, now_ms)
 
     def switch(self, on: bool, now_ms: int) -> None:
         """Switch the load on or off."""
         self.meter.step(now_ms)
-        self.on = on
+        self.on = self.on if self.welded else on
         self.meter.step(now_ms)
 
     def _drawn_w(self, now_ms: int) -> float:

@@ -41,7 +41,7 @@ def spec(point: str, kind: ValueKind = ValueKind.BOOL, **more: Any) -> PointSpec
         kind,
         more.get("unit", ""),
         more.get("poll", PollClass.SENSOR),
-        Edge.NONE,
+        more.get("edge", Edge.NONE),
         SetpointSpec(setpoint) if setpoint else None,
         more.get("binding", {}),
     )
@@ -62,11 +62,16 @@ BOARD = profile(
     "board",
     "modbus",
     *(spec(f"relay_{n}", setpoint=SetpointKind.LEVEL) for n in range(1, 9)),
-    *(spec(f"pulse_{n}", setpoint=SetpointKind.PULSE) for n in range(1, 9)),
+    *(
+        spec(f"pulse_{n}", setpoint=SetpointKind.PULSE, binding={"tick_ms": 100})
+        for n in range(1, 9)
+    ),
     *(spec(f"signal_{n}", ValueKind.TEXT, setpoint=SetpointKind.LEASE) for n in range(1, 9)),
     *(spec(f"input_{n}") for n in range(1, 9)),
 )
-KEYPAD = profile("keypad", "mqtt", spec("credential", ValueKind.TEXT, poll=PollClass.EVENT))
+KEYPAD = profile(
+    "keypad", "mqtt", spec("credential", ValueKind.TEXT, poll=PollClass.EVENT, edge=Edge.CREDENTIAL)
+)
 
 
 def ref(text: str) -> PointRef:
@@ -122,7 +127,7 @@ def small_site(
         ),
     }
     links = {
-        "bus": Link("bus", "modbus", bus or {"host": "127.0.0.1", "port": 502}),
+        "bus": Link("bus", "modbus_tcp", bus or {"host": "127.0.0.1", "port": 502}),
         "mqtt": Link("mqtt", "mqtt", {"host": "127.0.0.1", "port": 1883}),
     }
     return Site(

@@ -117,9 +117,9 @@ async def test_a_cut_wire_refuses_connections_until_it_is_mended(
 async def test_the_keypad_speaks_json_on_the_broker(world: SimulatedSite) -> None:
     where = world.overrides["mqtt"]
     async with aiomqtt.Client(where["host"], where["port"]) as client:
-        await client.subscribe("commons/#")
+        await client.subscribe("commons/+/presented")
         await world.present_pin("study_room_door", "1234", "0802")
         message = await anext(aiter(client.messages))
     assert str(message.topic) == "commons/keypad/presented"
     assert not message.retain
-    assert json.loads(message.payload) == {"pin": "1234", "identifier": "0802"}
+    assert json.loads(message.payload) == {"pin": "1234"}
