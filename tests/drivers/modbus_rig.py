@@ -139,7 +139,12 @@ def crc(frame: bytes) -> bytes:
 
 
 class RtuServer:
-    """Units on a serial line, a pseudo-terminal. `send` may be replaced to spoil what is sent."""
+    """Units on a serial line, a pseudo-terminal, with the time that 9,600 baud take.
+
+    `send` may be replaced to spoil what is sent.
+    """
+
+    character_s = 10 / 9_600
 
     def __init__(self, answer: Answer) -> None:
         self.answer = answer
@@ -148,20 +153,24 @@ class RtuServer:
         self.path = os.ttyname(slave)
         self._slave = slave
         self._buffer = b""
+        self._open = True
 
     def start(self) -> None:
         asyncio.get_running_loop().add_reader(self._master, self._readable)
 
     def stop(self) -> None:
-        asyncio.get_running_loop().remove_reader(self._master)
-        os.close(self._master)
-        os.close(self._slave)
+        if self._open:
+            self._open = False
+            asyncio.get_running_loop().remove_reader(self._master)
+            os.close(self._master)
+            os.close(self._slave)
 
     def send(self, unit: int, pdu: bytes) -> None:
         self.write(bytes((unit,)) + pdu + crc(bytes((unit,)) + pdu))
 
     def write(self, data: bytes) -> None:
-        os.write(self._master, data)
+        if self._open:
+            os.write(self._master, data)
 
     def _readable(self) -> None:
         self._buffer += os.read(self._master, 1024)
@@ -171,7 +180,8 @@ class RtuServer:
             assert crc(frame[:-2]) == frame[-2:], frame.hex(" ")
             reply = self.answer(frame[0], frame[1:-2])
             if reply is not None:
-                self.send(frame[0], reply)
+                on_line_s = self.character_s * (size + len(reply) + 3)
+                asyncio.get_running_loop().call_later(on_line_s, self.send, frame[0], reply)
 
 
 class Listener:
