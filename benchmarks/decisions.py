@@ -10,13 +10,13 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from simulation.sites import small_site
 
-from gateway.bootstrap import PlainClock
 from gateway.domain.bookings import Booking, Terms
 from gateway.domain.events import CredentialPresented
 from gateway.domain.secret import Secret
 from gateway.domain.state import Put
 from gateway.domain.subjects import Credential, CredentialKind, Presented, Subject
 from gateway.ports import Batch
+from gateway.runtime.clock import SystemClock
 from gateway.runtime.engine import Engine
 from gateway.runtime.readings import Readings
 from gateway.runtime.reconcile import Reconciler
@@ -29,7 +29,7 @@ ASKERS = 100
 async def measure(seconds: float) -> tuple[float, float]:
     """Decisions a second, and the raw rate of one-row commits of the same store."""
     with tempfile.TemporaryDirectory() as folder:
-        site, clock = small_site(), PlainClock("bench")
+        site, clock = small_site(), SystemClock("bench")
         store = SqliteStore(Path(folder) / "gateway.db")
         store.open()
         now = clock.wall_ms()
@@ -71,6 +71,10 @@ async def measure(seconds: float) -> tuple[float, float]:
 
 if __name__ == "__main__":
     import uvloop
+
+    from gateway.logs import configure
+
+    configure("error")
 
     rate, records = uvloop.run(measure(5))
     print(f"durable decisions/s with {ASKERS} askers: {rate:,.0f} ({records:,.0f} records/s)")

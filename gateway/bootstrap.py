@@ -4,8 +4,7 @@ import asyncio
 import os
 import random
 import secrets
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -14,18 +13,21 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from config.files import digest_of
 from config.site import load_site
 from drivers.registry import kinds
 from gateway.domain.errors import ConfigError
 from gateway.domain.events import SiteChanged, Started, Stopping
-from gateway.domain.now import Now, Trust
 from gateway.domain.points import PointRef
 from gateway.domain.profile import SetpointSpec
+from gateway.domain.records import Position
 from gateway.domain.site import Link, Site
 from gateway.domain.uses import watches
 from gateway.ports import Clock, Credentials, Driver, LinkSetup, Sink
 from gateway.runtime import systemd
+from gateway.runtime.clock import SystemClock
 from gateway.runtime.engine import Engine
+from gateway.runtime.latch import CallLatch, latch_file
 from gateway.runtime.readings import Readings
 from gateway.runtime.reconcile import Reconciler
 from gateway.runtime.sink import LinkSink
@@ -35,6 +37,7 @@ from gateway.runtime.tasks import cancelled
 from gateway.runtime.views import EngineViews
 from gateway.security.credentials import KeyedCredentials, load_key
 from gateway.store.folder import DataFolder, machine_id
+from gateway.store.retention import Housekeeping, RetentionPolicy
 from gateway.store.store import SqliteStore, StoreOptions
 
 if TYPE_CHECKING:
@@ -43,6 +46,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 VERSION = version("commons-gateway")
+TIDY_S = 60.0
 LISTENING = "listening"  # where the API listens, for the commands of this machine
 
 
@@ -56,25 +60,6 @@ class Options:
     overrides: Mapping[str, Any] = field(default_factory=dict)
 
 
-class PlainClock:
-    """The system's clocks, trusted as they are."""
-
-    def __init__(self, boot: str) -> None:
-        self._boot = boot
-
-    def now(self) -> Now:
-        """This instant."""
-        return Now(self.wall_ms(), self.mono_ms(), Trust.SYNCHRONISED, self._boot)
-
-    def mono_ms(self) -> int:
-        """Monotonic milliseconds."""
-        return time.monotonic_ns() // 1_000_000
-
-    def wall_ms(self) -> int:
-        """UTC milliseconds."""
-        return time.time_ns() // 1_000_000
-
-
 class Gateway:
     """One gateway: every part, built and wired. `serve` runs it."""
 
@@ -83,11 +68,13 @@ class Gateway:
         self.site = self._load()
         self.folder = DataFolder(options.data)
         self.folder.hold()
-        self.clock: Clock = PlainClock(secrets.token_hex(4))
+        self.clock = SystemClock(secrets.token_hex(4))
         self.credentials: Credentials = KeyedCredentials(load_key(options.data))
         self.store = SqliteStore(self.folder.database, StoreOptions(machine=machine_id()))
         loaded = self.store.open()
         self._head = loaded.head
+        self._clock_moved = self.clock.remember(loaded.meta)
+        self.latch = CallLatch(latch_file(options.data))
         self.readings = Readings(self.clock.mono_ms)
         step = Step(self.site, loaded, self.readings)
         reconciler = Reconciler(self._setpoint_spec, self.clock.mono_ms())
@@ -103,10 +90,14 @@ class Gateway:
         """Run until `stop` is set. A bug in the engine ends this with its exception."""
         self._open_links(set(self.site.equipment.links))
         self.engine.start(self._head, self.drivers)
-        self.engine.tell(Started(VERSION))
+        started = Started(VERSION, self.latch.found, digest_of(self._options.site))
+        self.engine.tell(started, self.latch.found_durable)
+        if self._clock_moved is not None:
+            self.engine.clock_changed(self._clock_moved)
         self._start_links(set(self.drivers))
         async with AsyncExitStack() as stack:
             stack.callback(self.folder.release)
+            stack.callback(self.latch.close)
             stack.push_async_callback(self.engine.stop, Stopping("asked to"))
             stack.push_async_callback(self.supervisor.stop)
             tasks = [asyncio.create_task(self.engine.run(), name="engine")]
@@ -136,12 +127,35 @@ class Gateway:
     # --- services that may start after the first call can be taken ------------------------------
 
     async def _services(self, stack: AsyncExitStack) -> list[asyncio.Task[None]]:
-        services = [self._watch_site(), systemd.watch()]
+        services = [
+            self._watch_site(),
+            self.clock.watch(self.engine.clock_changed, self._keep),
+            self._tidy(),
+            systemd.watch(),
+        ]
         if self.site.settings.uplink:
             services.append(self._make_uplink().run())
         if self.site.settings.listen:
             await self._serve_api(stack)
         return [asyncio.create_task(service) for service in services]
+
+    def _keep(self, meta: Mapping[str, str]) -> None:
+        self.engine.do(lambda: self.store.set_meta(meta))
+
+    async def _tidy(self) -> None:
+        """Drop what need not be kept, a little at a time, in the store's own thread."""
+        settings = self.site.settings
+        reader = "platform" if settings.uplink else None
+        keeper = Housekeeping(self.store, RetentionPolicy(settings.retention_days, reader))
+
+        def tidy() -> Position | None:
+            keeper.tidy(self.clock.now())
+            return self.store.journal.head()
+
+        while True:
+            await asyncio.sleep(TIDY_S)
+            if not self.engine.step.lost:
+                self.engine.do(tidy)
 
     def _make_uplink(self) -> "Uplink":
         from gateway.uplink.settings import parse  # noqa: PLC0415 (after the first call)
@@ -191,7 +205,7 @@ class Gateway:
 
     def _open_links(self, names: set[str]) -> None:
         for name in names:
-            sink = self.sinks[name] = LinkSink(name, self.engine, self._latch)
+            sink = self.sinks[name] = LinkSink(name, self.engine, self.latch.press)
             self.drivers[name] = open_link(
                 self.site, self.site.equipment.links[name], sink, self.credentials, self.clock
             )
@@ -226,7 +240,7 @@ class Gateway:
         self.engine.reload(site, self.drivers)
         self._open_links(opened)
         self.engine.reload(site, self.drivers)
-        self.engine.tell(SiteChanged("", tuple(sorted(changed))))
+        self.engine.tell(SiteChanged(digest_of(self._options.site), tuple(sorted(changed))))
         self._start_links(opened)
         log.info("site_changed", links=sorted(changed))
 
@@ -238,9 +252,6 @@ class Gateway:
 
     def _setpoint_spec(self, ref: PointRef) -> SetpointSpec | None:
         return self.engine.site.equipment.spec_of(ref).setpoint
-
-    def _latch(self, _ref: PointRef) -> Callable[[], None]:
-        return lambda: None
 
 
 def open_link(site: Site, link: Link, sink: Sink, credentials: Credentials, clock: Clock) -> Driver:
@@ -262,7 +273,7 @@ def open_link(site: Site, link: Link, sink: Sink, credentials: Credentials, cloc
 def lone_driver(site: Site, link: str, sink: Sink) -> Driver:
     """A driver of one link with no gateway around it, to try devices with."""
     credentials = KeyedCredentials(os.urandom(32))
-    return open_link(site, site.equipment.links[link], sink, credentials, PlainClock("try"))
+    return open_link(site, site.equipment.links[link], sink, credentials, SystemClock("try"))
 
 
 def changed_links(before: Site, after: Site) -> set[str]:

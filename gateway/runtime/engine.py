@@ -33,7 +33,7 @@ from gateway.ports import Batch, Clock, Driver, Loaded, Store
 from gateway.runtime.readings import Readings
 from gateway.runtime.reconcile import Reconciler
 from gateway.runtime.step import Released, Step, Told
-from gateway.runtime.writer import Writer
+from gateway.runtime.writer import Work, Writer
 
 log = structlog.get_logger()
 
@@ -126,6 +126,10 @@ class Engine:
     def listen(self, listener: Callable[[Decision], None]) -> None:
         """Call the listener with every decision, in the loop, before it is durable."""
         self._listeners.append(listener)
+
+    def do(self, work: Work) -> None:
+        """Have the store do something else, in its own thread, between two batches."""
+        self._writer.do(work)
 
     # --- life ---------------------------------------------------------------------------------
 
@@ -333,12 +337,13 @@ class Engine:
         now = self._now()
         if isinstance(result, StoreError):
             self._lost(batch, result, now)
-        elif batch is None:
+        elif isinstance(result, Loaded):
             self._reopened(result)
         else:
             assert isinstance(result, Position)
             self._head = result
-            self._release(self.step.durable(batch.number), now)
+            if batch is not None:
+                self._release(self.step.durable(batch.number), now)
             self._tell_committed()
         self._wake.set()
 
@@ -350,8 +355,7 @@ class Engine:
         self._release(self.step.failed(str(error)), now)
         self._put(Told(StorageChanged(True, str(error))))
 
-    def _reopened(self, loaded: object) -> None:
-        assert isinstance(loaded, Loaded)
+    def _reopened(self, loaded: Loaded) -> None:
         self._head = loaded.head
         self._writer.commit(self.step.recovered(loaded))
         self._put(Told(StorageChanged(False)))
