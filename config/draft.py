@@ -35,6 +35,10 @@ COLLECTIONS: Mapping[type[Strict], Mapping[str, type[Strict]]] = {
     SiteFile: {"links": LinkFile, "channels": ChannelFile, "escalations": EscalationFile},
     PlaceFile: {"doors": DoorFile, "call_points": CallPointFile, "fire_zones": FireZoneFile},
 }
+FILE_OF: Mapping[type[Strict], str] = {
+    **dict.fromkeys((LinkFile, ChannelFile, EscalationFile), "site.yaml"),
+    **dict.fromkeys((PlaceFile, DoorFile, CallPointFile, FireZoneFile), "places.yaml"),
+}
 OF_FOLDER: Mapping[str, type[Strict]] = {"devices": DeviceFile, "facilities": FacilityFile}
 
 WORDS: Mapping[type[Strict], str] = {
@@ -67,6 +71,7 @@ class Draft:
 
     def __init__(self, problems: Problems) -> None:
         self.problems = problems
+        self.documents: dict[str, Document] = {}
         self._items: dict[type[Strict], dict[str, Item[Any]]] = {kind: {} for kind in WORDS}
 
     def of(self, kind: type[M]) -> dict[str, Item[M]]:
@@ -78,6 +83,17 @@ class Draft:
         for item in self.of(kind).values():
             if item.model is not None:
                 yield item, item.model
+
+    def complete(self, kind: type[M]) -> bool:
+        """True when every piece of a kind has a model: only then can one be said to be missing."""
+        return not self.lost(kind) and all(
+            item.model is not None for item in self.of(kind).values()
+        )
+
+    def lost(self, kind: type[Strict]) -> bool:
+        """True when the one file that holds a kind cannot be read: its ids are not known."""
+        document = self.documents.get(FILE_OF[kind]) if kind in FILE_OF else None
+        return document is not None and not isinstance(document.data, dict)
 
     def items(self) -> Iterator[Item[Any]]:
         """Every piece."""
@@ -133,6 +149,7 @@ def draft_of(texts: Mapping[str, str], overrides: Mapping[str, Any] | None = Non
             continue
         document, wrong = parse(name, text)
         problems.found.extend(wrong)
+        draft.documents[name] = document
         if document.node is None and wrong:
             _remember(draft, document)
         else:

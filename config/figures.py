@@ -65,7 +65,7 @@ else:
 class PinsFile(Strict):
     """What `check` computes the yearly odds of a guessed PIN from (rule A5)."""
 
-    digits: int = Field(default=8, ge=4, le=16, description="How many digits a PIN has.")
+    digits: int = Field(default=6, ge=4, le=16, description="How many digits a PIN has.")
     valid_max: int = Field(
         default=4, ge=1, description="Most PINs that are valid at one door at a time."
     )

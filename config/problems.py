@@ -8,7 +8,7 @@ from typing import Any, TypeVar, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from config.files import Document, KeyPath, key_text
+from config.files import UNITS_MS, Document, KeyPath, key_text, spellings
 from gateway.domain.errors import Problem
 
 M = TypeVar("M", bound=BaseModel)
@@ -95,6 +95,14 @@ def shown(value: object) -> str:
             return str(value)
 
 
+def lasting(duration_ms: int) -> str:
+    """A duration in the largest unit that shows it whole."""
+    for unit in ("days", "h", "min", "s"):
+        if duration_ms and duration_ms % UNITS_MS[unit] == 0:
+            return f"{duration_ms // UNITS_MS[unit]} {unit}"
+    return f"{duration_ms} ms"
+
+
 def validate(
     model: type[M], document: Document, path: KeyPath, data: Any, problems: Problems
 ) -> M | None:
@@ -172,7 +180,9 @@ def _inner(annotation: Any) -> Any:
 
 def _keys(model: Any, path: KeyPath) -> list[str]:
     found = _walk(model, path)
-    return list(found.model_fields) if found is not None else []
+    if found is None:
+        return []
+    return [spelling for name in found.model_fields for spelling in spellings(name)]
 
 
 def _described(model: Any, path: KeyPath) -> str:

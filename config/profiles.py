@@ -6,6 +6,7 @@ Rules:
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from config.files import Document, KeyPath, parse
@@ -86,12 +87,10 @@ def _profile_of(
     return profile if len(problems.found) == before else None
 
 
-def placed(problem: Problem, document: Document) -> Problem:
-    """A driver's problem with the file, line and written key it left out."""
-    if problem.line:
-        return problem
-    key, line = document.locate(path_of(problem.key))
-    return Problem(document.file, key, problem.message, line, problem.rule, problem.warning)
+def placed(problem: Problem, document: Document, path: KeyPath | None = None) -> Problem:
+    """A problem that another room found, with its file, line and key as it is written."""
+    key, line = document.locate(path_of(problem.key) if path is None else path)
+    return replace(problem, file=document.file, key=key, line=problem.line or line)
 
 
 def path_of(key: str) -> KeyPath:

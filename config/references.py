@@ -39,7 +39,7 @@ def check_references(draft: Draft, profiles: Mapping[str, Profile], known: set[s
     """
     for item in draft.items():
         for path, name, kind in named_by(item):
-            if name not in draft.of(kind):
+            if name not in draft.of(kind) and not draft.lost(kind):
                 word = WORDS[kind]
                 draft.wrong(item, path, unknown(name, f"the id of {word}", draft.of(kind)))
         for path, ref, use in pointed_by(item):
@@ -108,6 +108,13 @@ def profile_of(draft: Draft, profiles: Mapping[str, Profile], device: str) -> Pr
     return profiles.get(item.model.profile)
 
 
+def spec_of(draft: Draft, profiles: Mapping[str, Profile], text: str) -> PointSpec | None:
+    """The profile row of a point written as device/point, where there is one."""
+    ref = PointRef.parse(text)
+    profile = profile_of(draft, profiles, ref.device)
+    return None if profile is None else profile.points.get(ref.point)
+
+
 def _each(path: KeyPath, names: list[str], kind: type[Strict]) -> Named:
     for number, name in enumerate(names):
         yield (*path, number), name, kind
@@ -128,7 +135,8 @@ def _check_point(
 ) -> None:
     if ref.device not in draft.of(DeviceFile):
         devices = draft.of(DeviceFile)
-        draft.wrong(item, path, unknown(ref.device, "the id of a device", devices))
+        hint = nearest(ref, (f"{device}/{ref.point}" for device in devices))
+        draft.wrong(item, path, f"found {str(ref)!r}, expected a point of a known device{hint}")
         return
     profile = profile_of(draft, profiles, ref.device)
     if profile is None:

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from config.assemble import device_of, link_of, site_of
-from config.base import Strict
+from config.checks import check_rules
 from config.draft import Draft, draft_of
 from config.files import read_texts
 from config.models import DeviceFile, LinkFile
 from config.problems import unknown
-from config.profiles import path_of, profiles_of, shipped_ids, wanted
+from config.profiles import path_of, placed, profiles_of, shipped_ids, wanted
 from config.references import check_references
 from gateway.domain.errors import ConfigError, Problem
 from gateway.domain.profile import Profile
@@ -40,7 +40,7 @@ def load_site(
     texts, unread = read_texts(folder)
     site, problems = judge(texts, kinds, demo=demo, overrides=overrides)
     if site is None or unread:
-        raise ConfigError((*unread, *problems))
+        raise ConfigError((*unread, *(one for one in problems if not one.warning)))
     return site
 
 
@@ -61,8 +61,8 @@ def judge(
     draft = draft_of(texts, overrides)
     profiles, known = _profiles(draft, texts, kinds)
     check_references(draft, profiles, known)
+    check_rules(draft, profiles, demo=demo)
     _check_links(draft, profiles, kinds)
-    del demo
     problems = draft.problems.in_order()
     return (None if draft.problems.refusing else site_of(draft, profiles)), problems
 
@@ -98,14 +98,13 @@ def _check_links(draft: Draft, profiles: Mapping[str, Profile], kinds: Kinds) ->
 
 
 def _place(draft: Draft, found: Iterable[Problem]) -> None:
-    """Add a driver's problems where `links.<id>.<key>` or `devices.<id>.<key>` stands."""
-    kinds: Mapping[str | int, type[Strict]] = {"links": LinkFile, "devices": DeviceFile}
+    """Add other rooms' problems with the line and the written key.
+
+    A key `devices.<id>.<key>` of no file is in that device's own, any other in site.yaml.
+    """
     for problem in found:
-        path = path_of(problem.key)
-        item = None
-        if len(path) > 1 and path[0] in kinds:
-            item = draft.of(kinds[path[0]]).get(str(path[1]))
-        if item is None:
-            draft.problems.found.append(problem)
-        else:
-            draft.wrong(item, path[2:], problem.message, problem.rule, warns=problem.warning)
+        file, path = problem.file, path_of(problem.key)
+        if not file and path[:1] == ("devices",):
+            file, path = f"devices/{path[1]}.yaml", path[2:]
+        document = draft.documents.get(file or "site.yaml")
+        draft.problems.found.append(placed(problem, document, path) if document else problem)

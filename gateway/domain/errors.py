@@ -40,9 +40,10 @@ class Problem:
 
     def __str__(self) -> str:
         where = f"{self.file}:{self.line}" if self.line else self.file
+        where += f": {self.key}" if self.key else ""
         tail = f" (rule {self.rule})" if self.rule else ""
         kind = "warning: " if self.warning else ""
-        return f"{where}: {self.key}: {kind}{self.message}{tail}"
+        return f"{where}: {kind}{self.message}{tail}"
 
 
 class ConfigError(GatewayError):

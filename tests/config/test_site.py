@@ -1,8 +1,7 @@
 """A site folder becomes domain values, or everything that is wrong with it."""
 
-from pathlib import Path
-
 import pytest
+from houses import replace
 
 from config.files import digest_of
 from config.site import check_site, load_site
@@ -10,12 +9,6 @@ from gateway.domain.errors import ConfigError
 from gateway.domain.now import SECOND_MS
 from gateway.domain.points import PointRef, SetpointKind
 from gateway.domain.site import Egress, Wiring
-
-
-def replace(path: Path, old: str, new: str) -> None:
-    text = path.read_text(encoding="utf-8")
-    assert old in text
-    path.write_text(text.replace(old, new), encoding="utf-8")
 
 
 def test_a_right_site_becomes_domain_values(site, kinds):

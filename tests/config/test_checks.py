@@ -1,0 +1,199 @@
+"""What a technician is told beyond the broken sites: the rules that `check` names, one by one."""
+
+from pathlib import Path
+
+import pytest
+from houses import SITE, PlainKind, replace
+
+from config.checks.access import yearly_odds
+from config.figures import SettingsFile
+from config.hours import parse_hours
+from config.problems import lasting
+from config.site import check_site, load_site
+from gateway.domain.errors import ConfigError
+from gateway.domain.site import AccessSettings, BookingSettings, EmergencySettings
+
+
+def said(site: Path) -> list[str]:
+    return [str(problem) for problem in check_site(site, {"plain": PlainKind()})]
+
+
+def only(site: Path) -> str:
+    (one,) = said(site)
+    return one
+
+
+def test_the_house_itself_is_right(site):
+    assert said(site) == []
+
+
+def test_e6_a_call_releases_no_door_of_another_place(site):
+    replace(site / "places.yaml", "house:\n", "cellar:\n  name: {zh: 地下室, en: Cellar}\nhouse:\n")
+    text = SITE["places.yaml"].partition("  call_points:")[2].replace("button:", "bell:")
+    text = text.replace("signal_2]", "signal_2], releases: [door]")
+    replace(site / "places.yaml", "Cellar}\n", f"Cellar}}\n  parent: house\n  call_points:{text}")
+    assert only(site) == (
+        "places.yaml:10: cellar.call_points.bell.outputs.releases[0]: found 'door', the door of "
+        "room; expected a door of the place the call point is in (cellar) (rule E6)"
+    )
+
+
+def test_e6_a_call_may_release_the_door_it_is_behind(site):
+    replace(site / "places.yaml", "signal_2]", "signal_2], releases: [door]")
+    assert said(site) == []
+
+
+def test_e1_a_momentary_button_states_its_shortest_press(site):
+    replace(site / "places.yaml", "wiring: latched", "wiring: momentary")
+    assert "shortest_press_ms: missing" in only(site)
+    replace(site / "places.yaml", "momentary", "momentary\n      shortest_press_ms: 400")
+    assert said(site) == []
+
+
+def test_e1_what_a_silent_device_costs_the_bus_counts_to_the_worst_age(site):
+    replace(
+        site / "places.yaml", "wiring: latched", "wiring: momentary\n      shortest_press_ms: 400"
+    )
+    text = SITE["devices/board.yaml"].replace("address: 1", "address: 2\ntimeout_ms: 800")
+    (site / "devices/other.yaml").write_text(text, encoding="utf-8")
+    assert "expected at least 2 s, twice the worst poll age of 1 s (rule E1)" in only(site)
+
+
+def test_e4_the_platform_is_no_offline_step(site):
+    replace(site / "site.yaml", "{kind: output}", "{kind: platform, offline: true}")
+    assert only(site).startswith("site.yaml:6: channels.sounder.offline: found true")
+
+
+@pytest.mark.parametrize(("kind", "missing"), [("webhook", ["url"]), ("mqtt", ["link", "topic"])])
+def test_a_channel_says_how_it_is_reached(site, kind, missing):
+    replace(site / "site.yaml", "{kind: output}", f"{{kind: {kind}, offline: true}}")
+    assert said(site) == [
+        f"site.yaml:6: channels.sounder.{name}: missing, expected: the {name} of a channel of "
+        f"kind {kind}"
+        for name in missing
+    ]
+
+
+def test_e8_a_site_with_call_points_wants_a_lamp_that_says_it_is_in_service(site):
+    replace(site / "site.yaml", "heartbeat: [board/signal_3]\n", "")
+    assert "warning" in only(site)
+    assert "(rule E8)" in only(site)
+    assert load_site(site, {"plain": PlainKind()}).equipment.heartbeat == ()
+
+
+def test_c2_safety_points_are_read_often_enough(site):
+    replace(site / "site.yaml", "heartbeat:", "settings: {poll_ms: {safety: 500}}\nheartbeat:")
+    assert only(site).endswith("safety: found 500 ms, expected 1 to 300 ms (rule C2)")
+
+
+def test_a3_a_door_that_fire_releases_is_listed_by_a_zone(site):
+    replace(site / "places.yaml", "release_s: 5", "release_s: 5, fire: releases")
+    assert "no fire zone lists this door" in only(site)
+
+
+def test_a5_a_reader_serves_one_door(site):
+    replace(
+        site / "profiles/plain_board.yaml",
+        "points:\n",
+        "points:\n  card: {value: text, edge: credential, register: 9}\n",
+    )
+    replace(site / "places.yaml", "input_1}", "input_1, readers: [board/card, board/card]}")
+    replace(site / "site.yaml", "heartbeat:", "settings: {pins: {digits: 9}}\nheartbeat:")
+    assert "which is the reader of the door 'door' already" in only(site)
+
+
+def test_a5_the_odds_follow_from_length_number_and_budget():
+    def odds(**given: object) -> float:
+        return yearly_odds(SettingsFile.model_validate(given))
+
+    # 20 tries an hour, all year, at one in a million: 175,200 tries.
+    assert odds(pins={"digits": 6, "valid_max": 1}) == pytest.approx(0.1607, abs=1e-4)
+    assert odds(pins={"digits": 8, "valid_max": 4}) == pytest.approx(0.00698, abs=1e-5)
+    fewer = odds(pins={"digits": 6, "valid_max": 1}, access={"tamper_failures_per_hour": 1})
+    assert fewer == pytest.approx(0.00872, abs=1e-5)
+    slower = odds(pins={"digits": 6, "valid_max": 1}, access={"slow_max_h": 1})
+    assert slower == fewer
+
+
+def test_a_profile_of_the_site_s_own_is_judged_too(site):
+    replace(site / "profiles/plain_board.yaml", "id: plain_board", "id: plane_board")
+    replace(site / "profiles/plain_board.yaml", "register: 4}", "length_s: 2}")
+    assert said(site) == [
+        "profiles/plain_board.yaml:1: id: found 'plane_board', expected 'plain_board', as the "
+        "file is named",
+        "profiles/plain_board.yaml:10: points.input_1.length_s: found on a point that is only "
+        "read, expected beside setpoint",
+        "profiles/plain_board.yaml:10: points.input_1.register: is missing; expected a register",
+    ]
+
+
+def test_a_device_is_on_a_link_of_its_profile_s_driver(site):
+    kinds = {"plain": PlainKind(), "other": PlainKind()}
+    replace(site / "site.yaml", "driver: plain", "driver: other")
+    (problem,) = check_site(site, kinds)
+    assert str(problem) == (
+        "devices/board.yaml:1: profile: found a profile for plain, expected one for other, as the "
+        "link wire is"
+    )
+
+
+def test_a_file_that_is_no_yaml_makes_nothing_else_unknown(site):
+    (site / "places.yaml").write_text("house: [", encoding="utf-8")
+    (problem,) = check_site(site, {"plain": PlainKind()})
+    assert problem.file == "places.yaml"
+    assert "not valid YAML" in problem.message
+
+
+def test_files_that_are_missing_misnamed_or_no_text_are_told(site):
+    (site / "places.yaml").unlink()
+    (site / "devices/board.yaml").rename(site / "devices/board.yml")
+    (site / "facilities/room.yaml").write_bytes(b"place: \xff\n")
+    told = {problem.file: problem.message for problem in check_site(site, {"plain": PlainKind()})}
+    assert told["places.yaml"] == "the file is missing; every site has one"
+    assert told["devices/board.yml"] == "found the name board.yml, expected board.yaml"
+    assert told["facilities/room.yaml"] == "not UTF-8 text: byte 7 of the file"
+    with pytest.raises(ConfigError):
+        load_site(site, {"plain": PlainKind()})
+
+
+def test_a_folder_that_is_not_there_is_told(tmp_path):
+    assert said(tmp_path / "nowhere") == [
+        "places.yaml: the file is missing; every site has one",
+        "site.yaml: the file is missing; every site has one",
+    ]
+
+
+def test_hours_are_read_as_people_write_them():
+    assert parse_hours(["mon-tue 08:00-22:00"]).spans == ((0, 480, 1320), (1, 480, 1320))
+    assert parse_hours(["fri 22:00-02:00"]).spans == ((4, 1320, 1560),)
+    assert parse_hours(["sat-mon 00:00-24:00"]).spans == ((0, 0, 1440), (5, 0, 1440), (6, 0, 1440))
+
+
+@pytest.mark.parametrize("span", ["", "mon", "monday 08:00-09:00", "mon 8-9", "mon 25:00-26:00"])
+def test_hours_that_make_no_sense_are_refused(span):
+    with pytest.raises(ValueError, match="expected"):
+        parse_hours([span])
+
+
+def test_a_duration_is_given_once_in_any_unit(site):
+    replace(site / "places.yaml", "release_s: 5", "release_s: 5, release_ms: 5000")
+    assert "found release_ms and release_s, expected one of them" in only(site)
+    replace(site / "places.yaml", "release_s: 5, release_ms: 5000", "release_s: 2.5")
+    assert load_site(site, {"plain": PlainKind()}).doors["door"].rules.release_ms == 2_500
+
+
+def test_a_duration_is_shown_in_the_largest_whole_unit():
+    shown = [lasting(ms) for ms in (0, 1, 1_500, 60_000, 90_000, 7_200_000, 172_800_000)]
+    assert shown == ["0 ms", "1 ms", "1500 ms", "1 min", "90 s", "2 h", "2 days"]
+
+
+def test_the_figures_of_the_rules_have_the_domain_s_defaults_and_can_be_changed(site):
+    settings = load_site(site, {"plain": PlainKind()}).settings
+    assert settings.access == AccessSettings()
+    assert settings.booking == BookingSettings()
+    assert settings.emergency == EmergencySettings()
+    replace(
+        site / "site.yaml", "heartbeat:", "settings: {booking: {no_show_grace_min: 5}}\nheartbeat:"
+    )
+    changed = load_site(site, {"plain": PlainKind()}).settings.booking
+    assert changed == BookingSettings(no_show_grace_ms=300_000)
