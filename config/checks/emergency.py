@@ -42,12 +42,15 @@ def check_emergency(draft: Draft, profiles: Mapping[str, Profile], *, demo: bool
             said = "longer than 25 h, the longest class of supervision"
             draft.wrong(item, ("supervision_ms",), said, "E5", warns=True)
         _check_releases(draft, item, model)
-        _check_broker(draft, item, model, demo=demo)
     for escalation, steps in draft.valid(EscalationFile):
         _check_steps(draft, escalation, steps)
     for channel, its in draft.valid(ChannelFile):
         _check_channel(draft, channel, its)
     _check_heartbeat(draft)
+    for link, binding in draft.valid(LinkFile):
+        if binding.own.get("demo") and not demo:
+            said = "found a broker for the demo alone, which may lose a call; expected mosquitto"
+            draft.wrong(link, ("demo",), said, "E1")
 
 
 def _check_wired(
@@ -127,20 +130,6 @@ def _places_around(draft: Draft, place: str) -> list[str]:
         model = places[place].model
         place = (model.parent if model else None) or ""
     return found
-
-
-def _check_broker(
-    draft: Draft, item: Item[CallPointFile], model: CallPointFile, *, demo: bool
-) -> None:
-    """The embedded broker loses messages: no call may rest on it (DESIGN §8)."""
-    device = draft.of(DeviceFile).get(PointRef.parse(model.point).device)
-    if device is None or device.model is None or demo:
-        return
-    link = draft.of(LinkFile).get(device.model.link)
-    if link is not None and link.model is not None and link.model.own.get("broker") == "amqtt":
-        said = f"its link {link.id} is on amqtt, which never delivers a message twice; "
-        said += "expected mosquitto for a call point (amqtt is for the demo alone)"
-        draft.wrong(item, ("point",), said, "E1")
 
 
 def _check_steps(draft: Draft, item: Item[EscalationFile], model: EscalationFile) -> None:
