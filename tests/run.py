@@ -20,6 +20,7 @@ PARTS: dict[str, tuple[int, list[str]]] = {
     "config": (30, [*PYTEST, "tests/config"]),
     "core": (60, [*PYTEST, "tests/core"]),
     "drivers": (90, [*PYTEST, "tests/drivers"]),
+    "runtime": (30, [*PYTEST, "tests/runtime"]),
     "store": (60, [*PYTEST, "tests/store"]),
     "security": (20, [*PYTEST, "tests/security"]),
     "uplink": (60, [*PYTEST, "tests/uplink"]),

@@ -81,10 +81,10 @@ class StoreOptions:
 
 
 class _Attempt(NamedTuple):
-    """A commit whose outcome is not known: its batch, and the chain it makes."""
+    """A commit whose outcome is not known: its batch, and where the journal ends with it."""
 
     number: int
-    chain: bytes
+    head: Head
 
 
 class SqliteStore:
@@ -99,6 +99,7 @@ class SqliteStore:
         self._keeper: Connection | None = None
         self._head = Head("", 0, 0, b"")
         self._attempt: _Attempt | None = None
+        self._arrived: _Attempt | None = None  # one that failed, and was found on the disk
         self._failed = False
         self._fold = False
         self.ballast = Ballast(path.with_name("ballast"), self._options.ballast_bytes)
@@ -124,20 +125,18 @@ class SqliteStore:
             with storage_errors("read", self.path), engine.connect() as connection:
                 connection.exec_driver_sql("BEGIN")
                 schema.check(connection)
-                head = find_head(connection)
-                assert head is not None
-                return self._load(connection, head)
+                return self._load(connection, {})
         finally:
             engine.dispose()
 
     def commit(self, batch: Batch) -> Position:
         """Commit a batch in one transaction, durably; the position of its last record."""
-        if self._arrived(batch):
-            self._attempt = None
-            return self._head.position
+        self._opened()
+        if self._arrived is not None and self._arrived.number == batch.number:
+            return self._arrived.head.position
         rows, head = seal(batch.records, self._head, self._options.randomness)
         puts, drops = self._last_words(batch.changes)
-        self._attempt = _Attempt(batch.number, head.chain) if rows else None
+        self._attempt = _Attempt(batch.number, head) if rows else None
         work: Work = [(_APPEND, rows), (_PUT, puts), (_DROP, drops)]
         self._run(lambda connection: _execute(connection, work))
         self._attempt = None
@@ -212,20 +211,28 @@ class SqliteStore:
         with connection.begin():
             options = self._options
             self._head = ensure_epoch(connection, options.machine, options.randomness)
-            loaded = self._load(connection, self._head)
+            loaded = self._load(connection, self._settle_attempt())
         self._keeper = reader_engine(self.path, pooled=False).connect()
         find_head(self._keeper)  # a connection is one to SQLite from its first read on
         self._failed = False
         self.ballast.take()
         return loaded
 
-    def _load(self, connection: Connection, head: Head) -> Loaded:
+    def _settle_attempt(self) -> dict[str, str]:
+        """Whether the commit that failed had reached the disk, now that its end is known."""
+        attempt, self._attempt = self._attempt, None
+        if attempt is None or attempt.head != self._head:
+            return {}
+        self._arrived = attempt
+        return {"batch": str(attempt.number)}
+
+    def _load(self, connection: Connection, told: Mapping[str, str]) -> Loaded:
+        head = find_head(connection)
+        assert head is not None
         found = connection.execute(select(meta.c.name, meta.c.value)).all()
         known = {row.name: row.value for row in found}
         known["epoch_origin"] = origin_of(connection)
-        if self._attempt is not None and self._attempt.chain == head.chain:
-            known["batch"] = str(self._attempt.number)
-        return Loaded(tuple(self._entities(connection)), head.position, known)
+        return Loaded(tuple(self._entities(connection)), head.position, {**known, **told})
 
     def _entities(self, connection: Connection) -> Iterable[Entity]:
         for row in connection.execute(select(entity)):
@@ -237,9 +244,10 @@ class SqliteStore:
 
     # --- writing
 
-    def _arrived(self, batch: Batch) -> bool:
-        """This batch was written by a commit that failed afterwards."""
-        return self._attempt == _Attempt(batch.number, self._head.chain)
+    def _opened(self) -> Connection:
+        if self._connection is None:
+            raise StoreError(f"{self.path} is not open")
+        return self._connection
 
     def _last_words(self, changes: Iterable[Change]) -> tuple[list[Row], list[tuple[str, str]]]:
         """What to write of changes: the last of each entity."""
@@ -254,16 +262,14 @@ class SqliteStore:
 
     def _run(self, action: Callable[[Connection], T]) -> T:
         """Do it in one transaction, with the cursors; after an error the store is closed."""
-        if self._connection is None:
-            raise StoreError(f"{self.path} is not open")
-        cursors = self._cursors.unsaved()
+        connection, cursors = self._opened(), self._cursors.unsaved()
         try:
             try:
-                done = _transact(self._connection, action, cursors)
+                done = _transact(connection, action, cursors)
             except _DATABASE_ERRORS as error:
                 if not (disk_full(error) and self.ballast.release()):
                     raise
-                done = _transact(self._connection, action, cursors)
+                done = _transact(connection, action, cursors)
         except (*_DATABASE_ERRORS, OSError) as error:
             self._lose(error)
         self._cursors.saved(cursors)

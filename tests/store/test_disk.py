@@ -143,6 +143,8 @@ def test_a_batch_that_reached_the_disk_though_its_commit_failed_is_not_written_t
     doubtful = batch(2, [granted(), call()], [Put(Subject("s-1"))])
     with files_up_to(path.with_name("gateway.db-wal").stat().st_size), pytest.raises(StoreError):
         store.commit(doubtful)
+    with pytest.raises(StoreError, match="not open"):
+        store.commit(batch(9, [granted()]))  # changes nothing in what is doubtful
     # what a disk that took the write and failed the acknowledgement would hold
     options = same_salts()
     for _ in range(2):
@@ -154,9 +156,10 @@ def test_a_batch_that_reached_the_disk_though_its_commit_failed_is_not_written_t
 
     loaded = store.open()
     assert (loaded.head.seq, loaded.meta["batch"]) == (3, "2")
+    assert store.amend(lambda _: batch(0, [granted()]).records).seq == 4  # comes between
     assert store.commit(doubtful).seq == 3
-    assert store.commit(batch(3, [call()])).seq == 4
-    assert [record.position.seq for record in store.journal.read(0)] == [1, 2, 3, 4]
+    assert store.commit(batch(3, [call()])).seq == 5
+    assert [record.position.seq for record in store.journal.read(0)] == [1, 2, 3, 4, 5]
     assert verify(path).whole
     store.close()
 
