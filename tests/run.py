@@ -24,6 +24,7 @@ PARTS: dict[str, tuple[int, list[str]]] = {
     "store": (60, [*PYTEST, "tests/store"]),
     "security": (20, [*PYTEST, "tests/security"]),
     "uplink": (60, [*PYTEST, "tests/uplink"]),
+    "api": (60, [*PYTEST, "tests/api"]),
     "simulation": (60, [*PYTEST, "tests/simulation"]),
     "end to end": (180, [*PYTEST, "tests/end_to_end"]),
 }

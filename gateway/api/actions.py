@@ -60,20 +60,9 @@ class Refused(Problem):
     retry_after_s: int | None = None
 
 
-_PROBLEMS: dict[int, type[BaseModel]] = {
-    401: Problem,
-    403: Refused,
-    404: Refused,
-    409: Refused,
-    422: Problem,
-    429: Refused,
-    503: Problem,
-}
-
-
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The problems an operation may answer with, for its OpenAPI description."""
-    return {status: {"model": _PROBLEMS[status]} for status in statuses}
+    """The problems an operation may answer with; `document` says what they look like."""
+    return {status: {"description": HTTPStatus(status).phrase} for status in statuses}
 
 
 ACTION: dict[str, Any] = {
@@ -84,9 +73,14 @@ ACTION: dict[str, Any] = {
 
 async def act(gateway: Gateway, event: Event) -> JSONResponse:
     """Ask the engine; its reply as an answer or a problem. Raises ProblemError."""
+    return answered(await ask(gateway, event))
+
+
+async def ask(gateway: Gateway, event: Event) -> Reply:
+    """The engine's reply, durable or marked as not. Raises ProblemError when there is none."""
     try:
         async with asyncio.timeout(ANSWER_WITHIN_S):
-            reply = await gateway.engine.ask(event)
+            return await gateway.engine.ask(event)
     except TimeoutError:
         raise ProblemError(
             HTTPStatus.SERVICE_UNAVAILABLE,
@@ -94,7 +88,6 @@ async def act(gateway: Gateway, event: Event) -> JSONResponse:
             f"No durable answer within {ANSWER_WITHIN_S:g} s; what was asked may yet be done.",
             expected="a store that commits in time",
         ) from None
-    return answered(reply)
 
 
 def answered(reply: Reply) -> JSONResponse:

@@ -6,9 +6,10 @@ path, so it works while the store is lost (X1).
 """
 
 import asyncio
+import json
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from gateway.domain.errors import GatewayError
 from gateway.ports import Notification
@@ -16,7 +17,30 @@ from gateway.ports import Notification
 CONFIRM_WITHIN_S = 10.0
 PENDING_MAX = 100  # calls that a page has not yet read
 
-Page = asyncio.Queue[dict[str, Any]]
+
+class Page:
+    """What one open page has still to show."""
+
+    def __init__(self) -> None:
+        self._calls: deque[str] = deque()
+        self._news = asyncio.Event()
+
+    def put(self, call: str) -> None:
+        """One more call, as JSON. A page that reads nothing is not live, and is left alone."""
+        if len(self._calls) < PENDING_MAX:
+            self._calls.append(call)
+            self._news.set()
+
+    def take(self) -> list[str]:
+        """The calls not yet taken, in order."""
+        taken = list(self._calls)
+        self._calls.clear()
+        self._news.clear()
+        return taken
+
+    async def wait(self) -> None:
+        """Until there is a call to take."""
+        await self._news.wait()
 
 
 class Desk:
@@ -35,7 +59,7 @@ class Desk:
     @contextmanager
     def page(self) -> Iterator[Page]:
         """A page that is open as long as this lasts; calls come in its queue."""
-        opened: Page = asyncio.Queue(PENDING_MAX)
+        opened = Page()
         self._pages.add(opened)
         try:
             yield opened
@@ -77,6 +101,6 @@ class Desk:
             "channel": notification.channel.id,
             **notification.body,
         }
+        text = json.dumps(said, ensure_ascii=False)
         for page in self._pages:
-            if not page.full():  # a page that reads nothing is not live
-                page.put_nowait(said)
+            page.put(text)

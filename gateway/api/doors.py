@@ -173,7 +173,7 @@ def show(parts: Gateway, door: Door, caller: Caller) -> DoorShown:
         grant=_grant(status.grant, caller),
         passage_until_ms=status.passage_until_ms,
         held_open=status.held_open_told,
-        setpoints=of_points(parts, door.points.strike, door.points.hold),
+        setpoints=of_points(parts, caller, door.points.strike, door.points.hold),
         faults=_faults(parts, door),
     )
 

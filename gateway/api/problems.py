@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import Any
 
-import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
@@ -19,8 +18,6 @@ from starlette.exceptions import HTTPException
 
 from gateway.domain.errors import MalformedError, StoreError
 from gateway.domain.reasons import Reason
-
-log = structlog.get_logger()
 
 MEDIA_TYPE = "application/problem+json"
 TYPE_PREFIX = "urn:commons-gateway:problem:"
@@ -178,10 +175,8 @@ async def _on_malformed(_: Request, error: Exception) -> JSONResponse:
     )
 
 
-async def _on_bug(request: Request, error: Exception) -> JSONResponse:
-    route = request.scope.get("route")
-    path = getattr(route, "path", "unknown")  # its template: what was asked for stays out of logs
-    log.error("api_failed", method=request.method, route=path, error=type(error).__name__)
+async def _on_bug(_: Request, __: Exception) -> JSONResponse:
+    # The server logs it with its traceback, once this is sent.
     return response(
         ProblemError(
             HTTPStatus.INTERNAL_SERVER_ERROR, "internal", "The gateway failed to answer this."
@@ -223,6 +218,8 @@ def _expected(error: Mapping[str, Any]) -> str:
         case "union_tag_invalid" | "union_tag_not_found":
             tags = context.get("expected_tags", "")
             return f"{context.get('discriminator')} one of {tags}" if tags else "a known kind"
+        case "model_attributes_type" | "model_type" | "dict_type":
+            return "a JSON object, sent as application/json"
         case "json_invalid":
             return f"JSON: {context.get('error', 'malformed')} at byte {error['loc'][-1]}"
         case _:

@@ -2,10 +2,12 @@
 
 from typing import Literal
 
+from gateway.api.auth import Caller
 from gateway.api.common import ReasonShown, Shown
 from gateway.api.parts import Gateway
 from gateway.domain.points import Lease, Level, PointRef, Pulse, Quality, Setpoint, Value
 from gateway.domain.profile import Edge
+from gateway.domain.reasons import Reason, reason
 from gateway.domain.uses import Use, uses
 
 Kind = Literal["level", "lease", "pulse"]
@@ -46,34 +48,40 @@ def reading(gateway: Gateway, ref: PointRef) -> ReadingShown:
     )
 
 
-def setpoints(gateway: Gateway) -> dict[PointRef, Setpoint]:
+def wanted(gateway: Gateway) -> dict[PointRef, Setpoint]:
     """Every setpoint there is, by its point."""
-    return {wanted.ref: wanted for wanted in gateway.views.desired()}
+    return {one.ref: one for one in gateway.views.desired()}
 
 
-def show(gateway: Gateway, wanted: Setpoint) -> SetpointShown:
-    """A setpoint and its reading."""
-    read = reading(gateway, wanted.ref)
+def show(gateway: Gateway, setpoint: Setpoint, caller: Caller) -> SetpointShown:
+    """A setpoint and its reading, as the caller may see them."""
+    read = reading(gateway, setpoint.ref)
     return SetpointShown(
-        point=str(wanted.ref),
-        kind=_kind(wanted),
-        wanted=_value(wanted),
-        secures=wanted.secures,
-        reason=ReasonShown.of(wanted.reason),
-        until_ms=_until_ms(gateway, wanted),
+        point=str(setpoint.ref),
+        kind=_kind(setpoint),
+        wanted=_value(setpoint),
+        secures=setpoint.secures,
+        reason=ReasonShown.of(_without_person(setpoint.reason, caller)),
+        until_ms=_until_ms(gateway, setpoint),
         read=read,
-        agrees=_agrees(wanted, read),
+        agrees=_agrees(setpoint, read),
     )
 
 
-def of_points(gateway: Gateway, *refs: PointRef | None) -> list[SetpointShown]:
+def of_points(gateway: Gateway, caller: Caller, *refs: PointRef | None) -> list[SetpointShown]:
     """What is wanted of these points, where anything is."""
-    wanted = setpoints(gateway)
-    return [show(gateway, wanted[ref]) for ref in refs if ref is not None and ref in wanted]
+    found = wanted(gateway)
+    return [show(gateway, found[ref], caller) for ref in refs if ref is not None and ref in found]
 
 
-def _kind(wanted: Setpoint) -> Kind:
-    match wanted:
+def _without_person(why: Reason, caller: Caller) -> Reason:
+    """A lamp burns steadily because somebody by name has the call: not everybody may read who."""
+    named = why.code == "call_acknowledged" and not caller.sees_people
+    return reason("call_acknowledged", person="–") if named else why
+
+
+def _kind(setpoint: Setpoint) -> Kind:
+    match setpoint:
         case Level():
             return "level"
         case Lease():
@@ -82,23 +90,23 @@ def _kind(wanted: Setpoint) -> Kind:
             return "pulse"
 
 
-def _value(wanted: Setpoint) -> Value:
-    return True if isinstance(wanted, Pulse) else wanted.value
+def _value(setpoint: Setpoint) -> Value:
+    return True if isinstance(setpoint, Pulse) else setpoint.value
 
 
-def _until_ms(gateway: Gateway, wanted: Setpoint) -> int | None:
+def _until_ms(gateway: Gateway, setpoint: Setpoint) -> int | None:
     """As wall time: monotonic time means nothing to a reader of this."""
-    if not isinstance(wanted, Pulse):
+    if not isinstance(setpoint, Pulse):
         return None
     now = gateway.views.now()
-    return now.wall_ms + wanted.until_mono_ms - now.mono_ms
+    return now.wall_ms + setpoint.until_mono_ms - now.mono_ms
 
 
-def _agrees(wanted: Setpoint, read: ReadingShown) -> bool | None:
+def _agrees(setpoint: Setpoint, read: ReadingShown) -> bool | None:
     """Only a level is proved by its own reading (DESIGN §2.1)."""
-    if not isinstance(wanted, Level) or read.quality is not Quality.GOOD:
+    if not isinstance(setpoint, Level) or read.quality is not Quality.GOOD:
         return None
-    return read.value == wanted.value
+    return read.value == setpoint.value
 
 
 def _is_reader(gateway: Gateway, ref: PointRef) -> bool:

@@ -3,7 +3,7 @@
 import asyncio
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,11 +18,12 @@ from gateway.api.parts import Gateway
 from gateway.api.server import ApiServer
 from gateway.domain.bookings import Terms
 from gateway.domain.entity import Entity
-from gateway.domain.events import BookingItem, ChangesReceived, Stream
+from gateway.domain.events import BookingItem, ChangesReceived, Event, PointEdge, Stream
 from gateway.domain.faults import Health
 from gateway.domain.now import Now, Trust
-from gateway.domain.points import PointRef, Setpoint
+from gateway.domain.points import PointRef, Quality, Reading, Setpoint, Value
 from gateway.domain.profile import SetpointSpec
+from gateway.domain.records import Position
 from gateway.domain.site import Channel, ChannelKind, Escalation, Site
 from gateway.domain.site import Step as CallStep
 from gateway.domain.state import State
@@ -40,6 +41,7 @@ from gateway.uplink.reader import PlatformMessages
 HOUR_MS = 3_600_000
 PIN = "4711"
 KEY = bytes(range(32))
+FILE = "journal.db"
 ROLES = ("platform", "desk", "technician", "resident")
 
 
@@ -100,16 +102,16 @@ class Looking:
 class Rig:
     """A gateway that runs, and how to speak to it as each role."""
 
-    store: SqliteStore
-    engine: Engine
-    views: Looking
-    desk: Desk
+    parts: "Parts"
     server: ApiServer
     tokens: dict[str, str]
     client: httpx.AsyncClient
-    kept: ApiTokens
     file: Path
     engine_task: "asyncio.Task[None]"
+
+    def __post_init__(self) -> None:
+        self.store, self.engine = self.parts.store, self.parts.engine
+        self.views, self.desk = self.parts.views, self.parts.desk
 
     async def request(self, method: str, path: str, role: str = "", **more: Any) -> httpx.Response:
         """Ask as a role; as nobody without one."""
@@ -133,8 +135,8 @@ class Rig:
 
     def revoke(self, role: str) -> None:
         """Take a role's token away, as `commons token revoke` does."""
-        (id_,) = (one.id for one in self.kept.list() if one.role == role)
-        self.kept.revoke(id_)
+        (id_,) = (one.id for one in self.parts.tokens.list() if one.role == role)
+        self.parts.tokens.revoke(id_)
 
     def door_status(self) -> DoorStatus:
         status = self.engine.state.get(DoorStatus, "study_room_door")
@@ -161,6 +163,24 @@ class Rig:
         ]
         await self.sync(Stream.SUBJECTS, 1, *people)
 
+    async def press(self, point: str, value: bool = True) -> None:
+        """Something happens at a point, and its record is durable."""
+        await self.tell(PointEdge(PointRef.parse(point), value))
+
+    async def tell(self, event: Event) -> None:
+        """Have the engine decide something of its own accord."""
+        durable: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.engine.tell(event, lambda: durable.set_result(None))
+        await durable
+
+    def read(self, point: str, value: Value) -> None:
+        """A device reports a value."""
+        clock = self.views.clock
+        ref = PointRef.parse(point)
+        reading = Reading(ref, value, Quality.GOOD, clock.wall_ms(), clock.mono_ms())
+        self.engine.readings.put(reading)
+        self.engine.changed(reading)
+
     async def booking(self, subject: str = "ada", revision: int = 1, **terms: Any) -> None:
         """A booking of the study that is on now."""
         now_ms = self.views.clock.wall_ms()
@@ -182,42 +202,66 @@ def api_site(**changes: Any) -> Site:
     return replace(site, safety=safety, **changes)
 
 
-@asynccontextmanager
-async def served(folder: Path, site: Site | None = None) -> AsyncIterator[Rig]:
-    """A gateway on a folder, served on a free port."""
+@dataclass
+class Parts:
+    """Everything under the HTTP server, built and not yet running."""
+
+    store: SqliteStore
+    engine: Engine
+    views: Looking
+    desk: Desk
+    tokens: ApiTokens
+    gateway: Gateway
+    head: Position
+
+
+def built(folder: Path, site: Site | None = None) -> Parts:
+    """A gateway on a folder."""
     site = site or api_site()
     clock = RealClock()
-    file = folder / "journal.db"
-    store = SqliteStore(file, StoreOptions(ballast_bytes=0))
+    store = SqliteStore(folder / FILE, StoreOptions(ballast_bytes=0))
     loaded = store.open()
     readings = Readings(clock.mono_ms)
     reconciler = Reconciler(lambda ref: _spec(site, ref), clock.mono_ms())
     engine = Engine(Step(site, loaded, readings), reconciler, readings, store, clock)
-    engine.start(loaded.head, {})
     views = Looking(engine, clock)
-    tokens = ApiTokens(folder)
+    tokens, desk, credentials = ApiTokens(folder), Desk(confirm_within_s=1.0), KeyedCredentials(KEY)
+    messages = PlatformMessages(credentials)
+    gateway = Gateway(
+        engine, views, store.journal, credentials, tokens, messages, desk, version="0"
+    )
+    return Parts(store, engine, views, desk, tokens, gateway, loaded.head)
+
+
+@asynccontextmanager
+async def served(folder: Path, site: Site | None = None) -> AsyncIterator[Rig]:
+    """A gateway on a folder, served on a free port."""
+    parts = built(folder, site)
     texts = {
-        role: tokens.add(f"{role} one", Role(role), 0, "ada" if role == "resident" else "")
+        role: parts.tokens.add(f"{role} one", Role(role), 0, "ada" if role == "resident" else "")
         for role in ROLES
     }
-    credentials = KeyedCredentials(KEY)
-    desk = Desk(confirm_within_s=1.0)
-    gateway = Gateway(
-        engine, views, store.journal, credentials, tokens, PlatformMessages(credentials), desk, "0"
-    )
-    server = ApiServer(create_app(gateway), "127.0.0.1:0")
-    task = asyncio.create_task(engine.run())
+    parts.engine.start(parts.head, {})
+    server = ApiServer(create_app(parts.gateway), "127.0.0.1:0")
+    task = asyncio.create_task(parts.engine.run())
     await server.start()
     base = f"http://127.0.0.1:{server.port}"
     try:
-        async with httpx.AsyncClient(base_url=base, timeout=10) as client:
-            yield Rig(store, engine, views, desk, server, texts, client, tokens, file, task)
+        async with httpx.AsyncClient(base_url=base, timeout=10, verify=False) as client:
+            yield Rig(parts, server, texts, client, folder / FILE, task)
     finally:
         await server.stop()
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
-        await engine.stop()
+        await parts.engine.stop()
+
+
+async def until(wanted: Callable[[], object], timeout_s: float = 5.0) -> None:
+    """Wait for a condition that has no event of its own."""
+    async with asyncio.timeout(timeout_s):
+        while not wanted():  # noqa: ASYNC110 (what it waits for has no event)
+            await asyncio.sleep(0.005)
 
 
 def _spec(site: Site, ref: PointRef) -> SetpointSpec | None:

@@ -103,10 +103,11 @@ async def test_a_cleared_call_is_over(rig: Rig) -> None:
         ({"place": "study_room", "door": "x"}, "body.door", "a member of that name"),
     ],
 )
+@pytest.mark.asyncio(loop_scope="module")
 async def test_a_senseless_request_names_field_found_and_expected(
-    rig: Rig, body: dict[str, object], field: str, found: str
+    shared: Rig, body: dict[str, object], field: str, found: str
 ) -> None:
-    bad = await rig.post(API, body)
+    bad = await shared.post(API, body)
     assert bad.status_code == 422
     (error,) = bad.json()["errors"]
     assert (error["field"], error["found"]) == (field, found)

@@ -58,15 +58,17 @@ async def test_personal_fields_are_for_roles_that_may_see_people(rig: Rig) -> No
 
 
 @pytest.mark.parametrize("query", ["after=100000", "epoch=another&after=1"])
-async def test_a_cursor_of_another_journal_is_a_conflict(rig: Rig, query: str) -> None:
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_cursor_of_another_journal_is_a_conflict(shared: Rig, query: str) -> None:
     """An empty page would have a reader wait for ever for records that have come and gone."""
-    refused = await rig.get(f"{API}?{query}")
+    refused = await shared.get(f"{API}?{query}")
     assert refused.status_code == 409
-    assert refused.json()["head"] == rig.engine.head.seq
+    assert refused.json()["head"] == shared.engine.head.seq
 
 
 @pytest.mark.parametrize("query", ["after=-1", "limit=0", "limit=1001", "after=x", "afer=1"])
-async def test_a_senseless_cursor_is_named(rig: Rig, query: str) -> None:
-    bad = await rig.get(f"{API}?{query}")
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_senseless_cursor_is_named(shared: Rig, query: str) -> None:
+    bad = await shared.get(f"{API}?{query}")
     assert bad.status_code == 422
     assert bad.json()["errors"][0]["field"] == f"query.{query.split('=', maxsplit=1)[0]}"

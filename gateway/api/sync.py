@@ -1,0 +1,52 @@
+"""What the platform says is so, by revision: the messages of the uplink, over HTTP (B1, B3)."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import JSONResponse
+
+from gateway.api.actions import ACTION, answered, ask
+from gateway.api.auth import Caller, only
+from gateway.api.parts import Parts
+from gateway.domain.events import Stream
+from gateway.domain.subjects import Role
+
+Platform = Annotated[Caller, Depends(only(Role.PLATFORM))]
+_SUMMARY = "A snapshot or changes of {stream}, applied whole or not at all"
+
+
+def add(router: APIRouter) -> None:
+    """One operation for each stream; `document` describes what it takes."""
+    for stream in Stream:
+        router.add_api_route(
+            f"/{stream}",
+            _operation(stream),
+            methods=["POST"],
+            name=f"sync_{stream}",
+            summary=_SUMMARY.format(stream=stream),
+            **ACTION,
+        )
+
+
+def _operation(stream: Stream) -> Callable[..., Awaitable[JSONResponse]]:
+    async def sync(request: Request, parts: Parts, _: Platform) -> JSONResponse:
+        """Answered with the revision that holds now, and what was rejected and why."""
+        said = parts.sync.read(stream, await request.body())
+        reply = await ask(parts, said.event)
+        # Items of a snapshot that made no sense at the edge never reached the core.
+        rejected = list(reply.data.get("rejected", ()))
+        known = {one["id"] for one in rejected}
+        rejected += [
+            {"id": id_, "code": "malformed", "why": why}
+            for id_, why in said.rejected
+            if id_ not in known
+        ]
+        return answered(replace(reply, data={**reply.data, "rejected": rejected}))
+
+    return sync
+
+
+router = APIRouter(prefix="/sync", tags=["sync"])
+add(router)

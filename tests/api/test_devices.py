@@ -1,0 +1,57 @@
+"""Devices, links and faults: health, age, counters, points (RULES E5)."""
+
+from api.api_rig import Rig
+
+from gateway.domain.events import DeviceHealthChanged, LinkHealthChanged
+from gateway.domain.faults import Health
+
+API = "/api/v1"
+
+
+async def test_a_device_shows_health_age_counters_and_points(rig: Rig) -> None:
+    cell = rig.engine.readings.freshness("board", ["input_1"], 500)
+    cell.heard_ms = rig.views.clock.mono_ms() - 250
+    rig.views.links["device:board"] = Health.ONLINE
+    rig.views.counts["bus", "board", "polls"] = 7
+    rig.read("board/input_1", True)
+    board = (await rig.get(f"{API}/devices/board", "technician")).json()
+    assert (board["health"], board["counters"]) == ("online", {"polls": 7})
+    assert 250 <= board["heard_age_ms"] < 5_000
+    points = {one["point"]: one for one in board["points"]}
+    assert points["board/input_1"]["read"]["value"] is True
+    assert points["board/input_1"]["uses"] == [{"use": "contact", "owner": "study_room_door"}]
+    assert points["board/input_8"]["read"] == {
+        "value": None,
+        "quality": "unknown",
+        "at_ms": None,
+        "age_ms": None,
+    }
+
+
+async def test_a_link_adds_up_its_devices_and_never_shows_how_it_is_reached(rig: Rig) -> None:
+    rig.views.counts |= {("bus", "board", "polls"): 7, ("bus", "", "reconnects"): 2}
+    rig.views.links["link:bus"] = Health.ONLINE
+    shown = await rig.get(f"{API}/links/bus")
+    link = shown.json()
+    assert link["counters"] == {"polls": 7, "reconnects": 2}
+    assert (link["health"], link["devices"]) == ("online", ["board"])
+    assert "127.0.0.1" not in shown.text
+    every = {one["id"]: one["health"] for one in (await rig.get(f"{API}/links")).json()}
+    assert every == {"bus": "online", "mqtt": "unknown"}
+
+
+async def test_faults_are_listed_the_urgent_first_with_their_deadline(rig: Rig) -> None:
+    await rig.tell(DeviceHealthChanged("keypad", Health.SILENT))
+    await rig.tell(LinkHealthChanged("bus", Health.FAILED, "a bug"))
+    faults = (await rig.get(f"{API}/faults", "technician")).json()
+    assert [one["reason"]["code"] for one in faults] == ["driver_failed", "device_silent"]
+    assert all(one["repair_by_ms"] > one["opened_ms"] for one in faults)
+    assert all(one["reason"]["zh"] for one in faults)
+    keypad = (await rig.get(f"{API}/devices/keypad")).json()
+    assert [one["about"] for one in keypad["faults"]] == ["keypad"]
+
+
+async def test_what_is_not_there_is_named_with_the_nearest(rig: Rig) -> None:
+    for path, nearest in (("devices/bord", "board"), ("links/buss", "bus")):
+        missing = await rig.get(f"{API}/{path}")
+        assert (missing.status_code, missing.json()["nearest"]) == (404, nearest)
