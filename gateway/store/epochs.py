@@ -20,11 +20,13 @@ class Span(NamedTuple):
     base: int
     end: int | None
 
-    def holds(self, number: ColumnElement[int]) -> ColumnElement[bool]:
-        """The condition that a row number is of this epoch."""
-        if self.end is None:
-            return number > self.base
-        return and_(number > self.base, number <= self.end)
+    def holds(self, number: ColumnElement[int], after: int = 0) -> ColumnElement[bool]:
+        """The condition that a row number is of this epoch, and after a seq of it.
+
+        One lower bound: of two, SQLite would seek by the first and filter by the other.
+        """
+        beyond = number > self.base + after
+        return beyond if self.end is None else and_(beyond, number <= self.end)
 
 
 def spans(connection: Connection) -> list[Span]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import ColumnElement, or_, select
+from sqlalchemy import ColumnElement, false, or_, select
 
 from gateway.store.database import reader_engine, storage_errors
 from gateway.store.epochs import Span, spans
@@ -48,11 +48,9 @@ def export(path: Path, selection: Selection | None = None) -> Iterator[str]:
 
 
 def _conditions(span: Span, chosen: Selection) -> Iterator[ColumnElement[bool]]:
-    yield span.holds(journal.c.number)
-    if span.end is None:
-        yield journal.c.number > span.base + chosen.after
-    elif chosen.after:
-        yield journal.c.number < 0
+    if span.end is not None and chosen.after:
+        yield false()
+    yield span.holds(journal.c.number, chosen.after)
     if chosen.from_ms is not None:
         yield journal.c.at_ms >= chosen.from_ms
     if chosen.to_ms is not None:

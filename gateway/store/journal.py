@@ -57,6 +57,7 @@ class SqliteJournal:
         self._cursors = cursors or Cursors()
         self._epoch = epoch_id
         self._engine = reader_engine(path)
+        self._span: Span | None = None  # found once; no epoch begins while a store is open
 
     def head(self) -> Position:
         """The last record committed. Raises StoreError, as all of these do."""
@@ -101,6 +102,7 @@ class SqliteJournal:
 
     def close(self) -> None:
         """Close the connections; they open again when used."""
+        self._span = None
         self._engine.dispose()
 
     def _records(
@@ -108,16 +110,18 @@ class SqliteJournal:
     ) -> list[JournalRecord]:
         with self._reading() as (connection, span):
             number = journal.c.number
-            wanted = rows.where(span.holds(number), number > span.base + after)
-            found = connection.execute(wanted.order_by(number).limit(limit)).all()
+            wanted = rows.where(span.holds(number, after)).order_by(number).limit(limit)
+            found = connection.execute(wanted).all()
         return [record_of(JournalRow(*row), span.epoch, span.base) for row in found]
 
     @contextmanager
     def _reading(self) -> Iterator[tuple[Connection, Span]]:
         with storage_errors("read", self._path), self._engine.connect() as connection:
-            yield connection, self._span(connection)
+            span = self._span or self._find_span(connection)
+            self._span = span
+            yield connection, span
 
-    def _span(self, connection: Connection) -> Span:
+    def _find_span(self, connection: Connection) -> Span:
         found = spans(connection)
         if not self._epoch:
             return found[-1]

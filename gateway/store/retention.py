@@ -206,7 +206,10 @@ def _leave_gap(connection: Connection, span: Span, run: _Run) -> None:
         connection.execute(delete(gap).where(gap.c.last == before.last))
         run = run._replace(first=before.first)
     after = connection.execute(
-        select(gap).where(gap.c.last > run.last, span.holds(gap.c.last)).order_by(gap.c.last)
+        select(gap)
+        .where(span.holds(gap.c.last, run.last - span.base))
+        .order_by(gap.c.last)
+        .limit(1)
     ).first()
     if after is not None and after.first == run.last + 1:
         connection.execute(update(gap).where(gap.c.last == after.last).values(first=run.first))

@@ -215,6 +215,7 @@ class SqliteStore:
         self._keeper = reader_engine(self.path, pooled=False).connect()
         find_head(self._keeper)  # a connection is one to SQLite from its first read on
         self._failed = False
+        self.journal.close()  # it may have looked into another epoch
         self.ballast.take()
         return loaded
 

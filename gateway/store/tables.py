@@ -17,6 +17,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    text,
 )
 
 SCHEMA_VERSION = "0001"
@@ -62,8 +63,8 @@ journal = Table(
 urgent_index = Index(
     "journal_urgent",
     journal.c.number,
-    sqlite_where=journal.c.urgent,
-    postgresql_where=journal.c.urgent,
+    sqlite_where=text("urgent = 1"),  # as queries say it, or SQLite does not see that it fits
+    postgresql_where=text("urgent"),
 )
 
 gap = Table(

@@ -43,8 +43,8 @@ def killed_writer(path: Path, after_lines: int) -> int:
 
 def test_kill_9_in_a_loop_loses_nothing_that_was_acknowledged(path: Path) -> None:
     head_before = 0
-    for turn in range(6):
-        acknowledged = killed_writer(path, after_lines=10 + 17 * turn)
+    for turn in range(4):
+        acknowledged = killed_writer(path, after_lines=10 + 29 * turn)
         assert acknowledged > head_before
         store = SqliteStore(path, OPTIONS)
         loaded = store.open()
@@ -58,7 +58,7 @@ def test_kill_9_in_a_loop_loses_nothing_that_was_acknowledged(path: Path) -> Non
     assert (verdict.whole, verdict.records) == (True, head_before)
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(6))
 def test_a_torn_log_ends_at_a_whole_batch(path: Path, tmp_path: Path, seed: int) -> None:
     chance = random.Random(seed)
     store = SqliteStore(path, OPTIONS)

@@ -1,5 +1,7 @@
 """The journal as its readers see it."""
 
+import timeit
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,26 @@ def test_reads_page_through_in_order(store: SqliteStore) -> None:
         after = page[-1].position.seq
         pages.append([record.position.seq for record in page])
     assert pages == [[1, 2, 3], [4, 5, 6], [7]]
+
+
+def test_a_read_costs_the_same_however_long_the_journal_is(store: SqliteStore) -> None:
+    def cost(read: Callable[[], object]) -> float:
+        return min(timeit.repeat(read, number=1, repeat=30))
+
+    def costs(head: int) -> list[float]:
+        journal = store.journal
+        reads = (
+            lambda: journal.read(head - 1),
+            lambda: journal.read_urgent(0, 1),
+            journal.head,
+        )
+        return [cost(read) for read in reads]
+
+    short = costs(store.commit(batch(1, [granted(), granted()])).seq)
+    for number in range(2, 4):
+        store.commit(batch(number, [presence("f" * 500)] * 6_000))
+    long = costs(store.journal.head().seq)
+    assert all(after < 5 * before for before, after in zip(short, long, strict=True)), (short, long)
 
 
 def test_urgent_records_are_read_ahead_of_the_backlog(store: SqliteStore) -> None:

@@ -38,7 +38,7 @@ def upgrade() -> None:
         "journal_urgent",
         "journal",
         ["number"],
-        sqlite_where=sa.text("urgent"),
+        sqlite_where=sa.text("urgent = 1"),
         postgresql_where=sa.text("urgent"),
     )
     op.create_table(
