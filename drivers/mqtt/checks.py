@@ -67,11 +67,18 @@ def _check_row(key: str, spec: PointSpec) -> Iterator[Problem]:
         yield Problem("", key, "setpoint and set_topic go together")
     if not isinstance(raw.get("path", ""), str):
         yield Problem("", f"{key}.path", f"found {raw['path']!r}, expected keys joined by dots")
+    yield from _check_limits(f"{key}.limits", raw.get("limits", (0, 1)))
     yield from _check_enum(f"{key}.enum", spec)
     if spec.edge is Edge.CREDENTIAL and not {"pin", "card", "pass"} & raw.keys():
         yield Problem("", key, "found edge: credential, expected a path in pin, card or pass")
     if spec.setpoint is not None and "set_topic" in raw:
         yield from _check_written(key, spec)
+
+
+def _check_limits(key: str, limits: Any) -> Iterator[Problem]:
+    pair = isinstance(limits, list | tuple) and len(limits) == 2
+    if not pair or not all(isinstance(x, int | float) for x in limits) or limits[0] >= limits[1]:
+        yield Problem("", key, f"found {limits!r}, expected the least and the greatest value")
 
 
 def _check_enum(key: str, spec: PointSpec) -> Iterator[Problem]:
@@ -86,7 +93,7 @@ def _check_enum(key: str, spec: PointSpec) -> Iterator[Problem]:
     expected = _PYTHON[spec.kind]
     for raw, value in enum.items():
         bool_for_number = isinstance(value, bool) and spec.kind is not ValueKind.BOOL
-        if not isinstance(value, expected) or bool_for_number:
+        if value is not None and (not isinstance(value, expected) or bool_for_number):
             yield Problem("", f"{key}.{raw}", f"found {value!r}, expected a value of {spec.kind}")
 
 

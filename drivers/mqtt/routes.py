@@ -164,6 +164,7 @@ class StateRoute:
                     open_ |= point.unsettled
             except MalformedError:
                 sound = False
+                point.last = MISSING
                 self._tell(point, None, Quality.BAD, mono_ms)
         self._payload = None if open_ or not sound else message.payload
         if not sound:
@@ -191,6 +192,8 @@ class StateRoute:
         value = point.row.value(raw)
         point.last = raw
         if value is None:
+            if raw is not None:
+                self._tell(point, None, Quality.BAD, mono_ms)  # the device itself does not know
             return False
         told = point.told
         if told is None or told.value != value or not told.good:
@@ -221,6 +224,8 @@ class StateRoute:
 
     def _tell(self, point: Point, value: Value | None, quality: Quality, mono_ms: int) -> None:
         told = point.told
+        if quality is Quality.BAD and told is not None and told.quality is quality:
+            return
         if point.deadband and told is not None and told.good and quality is Quality.GOOD:
             assert isinstance(value, int | float)
             assert isinstance(told.value, int | float)

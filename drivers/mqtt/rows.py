@@ -6,8 +6,9 @@ Columns of a point, beside the common ones:
 |---|---|
 | `topic` | where it is reported; `{topic}` is the device's, `{base}` the first level of that |
 | `path` | keys into the JSON, joined by dots; without it the whole payload is the value, as text |
-| `enum` | what is reported → the value |
+| `enum` | what is reported → the value; null: the device does not know |
 | `scale` | factor on a number |
+| `limits` | least and greatest plausible value; beyond them a report is garbage |
 | `momentary` | a message that holds it is a happening; it has no standing value |
 | `detail` | what else of the message goes with a happening: name → path |
 | `pin`, `card`, `pass`, `identifier`, `at` | of a presented credential: paths to whichever comes |
@@ -30,6 +31,7 @@ COLUMNS = frozenset(
         "path",
         "enum",
         "scale",
+        "limits",
         "momentary",
         "detail",
         "pin",
@@ -53,8 +55,8 @@ class Row:
     name: str
     kind: ValueKind
     path: tuple[str, ...]
-    enum: Mapping[Any, Value] | None
-    scale: float
+    enum: Mapping[Any, Value | None] | None
+    figures: tuple[float, float, float] | None  # scale, least, greatest
     invert: bool
     momentary: bool
     detail: tuple[tuple[str, tuple[str, ...]], ...]
@@ -68,32 +70,36 @@ class Row:
             return None
         if self.enum is not None:
             return self._listed(raw)
-        value = _plain(self.kind, raw)
-        if self.scale != 1 and not isinstance(value, str):
-            value = value * self.scale
+        if self.figures is not None:
+            return _number(self.kind, raw, self.figures)
+        if not isinstance(raw, bool if self.kind is ValueKind.BOOL else str):
+            raise MalformedError(f"{self.name}: expected {self.kind}, found {raw!r:.40}")
+        value: Value = raw
         return not value if self.invert else value
 
     def _listed(self, raw: Any) -> Value | None:
         assert self.enum is not None
         key = (type(raw), raw) if isinstance(raw, str | bool | int) else None
-        found = self.enum.get(key)
-        if found is None:
+        if key not in self.enum:
             if self.momentary:
                 return None
             raise MalformedError(f"{self.name}: {raw!r:.40} is not listed")
-        return not found if self.invert else found
+        found = self.enum[key]
+        return not found if self.invert and found is not None else found
 
 
 def compile_row(spec: PointSpec, invert: bool) -> Row:
     """The row of a point that passed `check_profile`."""
     raw = spec.binding
     enum = raw.get("enum")
+    numeric = spec.kind in (ValueKind.INT, ValueKind.FLOAT)
+    least, greatest = raw.get("limits", (-math.inf, math.inf))
     return Row(
         name=spec.name,
         kind=spec.kind,
         path=split(raw.get("path", "")),
         enum=None if enum is None else {(type(key), key): value for key, value in enum.items()},
-        scale=raw.get("scale", 1),
+        figures=(raw.get("scale", 1), least, greatest) if numeric else None,
         invert=invert,
         momentary=bool(raw.get("momentary", False)) or spec.edge is Edge.CREDENTIAL,
         detail=tuple((name, split(path)) for name, path in raw.get("detail", {}).items()),
@@ -120,18 +126,8 @@ def fill(template: str, topic: str) -> str:
     return template.replace("{topic}", topic).replace("{base}", base)
 
 
-def _plain(kind: ValueKind, raw: Any) -> Value:
-    """A value of that kind as it stands. Raises MalformedError."""
-    if kind is ValueKind.TEXT and isinstance(raw, str):
-        return raw
-    if kind is ValueKind.BOOL and isinstance(raw, bool):
-        return raw
-    if kind in (ValueKind.INT, ValueKind.FLOAT):
-        return _number(kind, raw)
-    raise MalformedError(f"expected {kind}, found {raw!r:.40}")
-
-
-def _number(kind: ValueKind, raw: Any) -> int | float:
+def _number(kind: ValueKind, raw: Any, figures: tuple[float, float, float]) -> int | float:
+    """A plausible number of that kind, also out of text. Raises MalformedError."""
     if isinstance(raw, str):
         try:
             raw = float(raw)
@@ -139,8 +135,12 @@ def _number(kind: ValueKind, raw: Any) -> int | float:
             raise MalformedError(f"expected {kind}, found {raw!r:.40}") from None
     if isinstance(raw, bool) or not isinstance(raw, int | float) or not math.isfinite(raw):
         raise MalformedError(f"expected {kind}, found {raw!r:.40}")
+    scale, least, greatest = figures
+    value = raw * scale
+    if not least <= value <= greatest:
+        raise MalformedError(f"found {value}, expected {least} to {greatest}")
     if kind is ValueKind.FLOAT:
-        return float(raw)
-    if raw != int(raw):
+        return float(value)
+    if scale == 1 and value != int(value):
         raise MalformedError(f"expected {kind}, found {raw!r:.40}")
-    return int(raw)
+    return round(value)

@@ -38,7 +38,7 @@ CONNECT_S = 5.0
 SETTLE_S = 2.0
 LASTS_S = 86_400  # how long a broker keeps the calls for us
 _KEPT_BYTES = 2 * PAYLOAD_MAX + 16
-_RECEIVE_BUFFER = 262_144
+_RECEIVE_BUFFER = 65_536  # paho takes up to 100 of these before we can look at a packet
 _REFUSED = 128  # MQTT reason codes from here on are failures
 
 Settle = Callable[[], None]

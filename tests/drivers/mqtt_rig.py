@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import queue
 import secrets
 import threading
 import time
@@ -100,6 +99,10 @@ class Sink:
         reading = self.latest.get(ref)
         return None if reading is None else reading.value
 
+    def is_now(self, device: str, health: Health) -> bool:
+        """The health last told of a device."""
+        return self.health.get(device, (Health.UNKNOWN,))[0] is health
+
     @property
     def up(self) -> bool:
         return bool(self.links) and self.links[-1][0] is Health.ONLINE
@@ -172,13 +175,17 @@ class Wire:
     """A bare client that plays devices and bridges: publishes, and hears what we are told."""
 
     def __init__(self, broker: Broker, **options: Any) -> None:
-        self.heard: queue.SimpleQueue[paho.MQTTMessage] = queue.SimpleQueue()
+        self.heard: list[paho.MQTTMessage] = []
         self._client = paho.Client(
             CallbackAPIVersion.VERSION2,
             client_id=options.pop("client_id", f"wire-{secrets.token_hex(3)}"),
             protocol=options.pop("protocol", paho.MQTTv311),
         )
-        self._client.on_message = lambda _c, _u, message: self.heard.put(message)
+        self._client.on_message = lambda _c, _u, message: self.heard.append(message)
+        if "tls" in options:
+            self._client.tls_set(options.pop("tls"))
+        if "will" in options:
+            self._client.will_set(*options.pop("will"), qos=1, retain=True)
         self._client.connect(broker.host, broker.port, **options)
         self._client.loop_start()
 
@@ -195,14 +202,19 @@ class Wire:
         self._client.subscribe([(topic, 1) for topic in topics])
         assert done.wait(WAIT_S)
 
-    def messages(self) -> list[tuple[str, Any]]:
-        """What was heard since the last look: topic and JSON or text."""
+    def messages(self, topic_ends: str = "") -> list[tuple[str, Any]]:
+        """What was heard so far: topic, and JSON or text."""
         found = []
-        while not self.heard.empty():
-            message = self.heard.get()
+        for message in list(self.heard):
             text = message.payload.decode()
-            found.append((message.topic, json.loads(text) if text[:1] in "{[" else text))
+            if message.topic.endswith(topic_ends):
+                found.append((message.topic, json.loads(text) if text[:1] in "{[" else text))
         return found
+
+    def cut(self) -> None:
+        """Go without a word: the broker says our will."""
+        self._client.loop_stop()
+        self._client.socket().close()  # type: ignore[union-attr]  # connected
 
     def close(self) -> None:
         self._client.disconnect()
