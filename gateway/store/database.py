@@ -19,6 +19,8 @@ from gateway.domain.errors import StoreError
 _WAL_BYTES_KEPT = 16 * 1024 * 1024
 BUSY_MS = 10_000  # another process may hold a lock for a moment
 
+_FULL = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE)  # the log's index finds no room
+
 _WRITER_PRAGMAS = (
     "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=FULL",
@@ -84,7 +86,7 @@ def cause(error: BaseException) -> str:
 
 def disk_full(error: BaseException) -> bool:
     """True when a write failed for want of space, and nothing else is wrong."""
-    return getattr(_origin(error), "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
+    return getattr(_origin(error), "sqlite_errorcode", None) in _FULL
 
 
 def forget_cached(path: Path) -> None:

@@ -32,7 +32,7 @@ from gateway.domain.records import Position
 from gateway.domain.state import Change, Put
 from gateway.ports import Batch, Loaded, Stamped
 from gateway.store import schema
-from gateway.store.ballast import BALLAST_BYTES, Ballast
+from gateway.store.ballast import BALLAST_BYTES, Ballast, free_bytes
 from gateway.store.database import (
     BUSY_MS,
     cause,
@@ -52,6 +52,7 @@ from gateway.store.tables import cursor, entity, journal, meta
 
 log = structlog.get_logger()
 
+_START_BYTES = 1024 * 1024
 T = TypeVar("T")
 _DATABASE_ERRORS = (SQLAlchemyError, sqlite3.Error)
 Work = Sequence[tuple[str, Sequence[tuple[Any, ...]]]]  # statements, each with its rows
@@ -110,7 +111,7 @@ class SqliteStore:
         self.close()
         try:
             with storage_errors("open", self.path):
-                return self._open()
+                return self._open_with_room()
         except BaseException:
             self._abandon()
             raise
@@ -201,6 +202,16 @@ class SqliteStore:
             self._run(lambda _: None)
 
     # --- opening
+
+    def _open_with_room(self) -> Loaded:
+        """A start needs a little room too: for the log and its index."""
+        try:
+            return self._open()
+        except (*_DATABASE_ERRORS, OSError):
+            if free_bytes(self.path.parent) > _START_BYTES or not self.ballast.release():
+                raise
+            self._abandon()
+            return self._open()
 
     def _open(self) -> Loaded:
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

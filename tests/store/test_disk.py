@@ -86,6 +86,20 @@ def test_a_full_disk_releases_the_ballast_and_commits_go_on(small_disk: Path) ->
     store.close()
 
 
+def test_a_start_on_a_full_disk_releases_the_ballast(small_disk: Path) -> None:
+    options = replace(OPTIONS, ballast_bytes=1024 * KIB)
+    store = SqliteStore(small_disk / "gateway.db", options)
+    store.open()
+    store.commit(batch(1, [call()]))
+    store.close()
+    fill(small_disk, left_bytes=0)
+    again = SqliteStore(small_disk / "gateway.db", options)
+    assert again.open().head.seq == 1
+    assert not again.ballast.held
+    assert again.commit(batch(1, [call()])).seq == 2
+    again.close()
+
+
 def test_the_ballast_comes_back_only_when_there_is_room_to_spare(small_disk: Path) -> None:
     store = SqliteStore(small_disk / "gateway.db", replace(OPTIONS, ballast_bytes=1024 * KIB))
     store.open()
