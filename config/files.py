@@ -12,10 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
-
+from config.yaml12 import MappingNode, Node, NotYaml, SequenceNode, read
 from gateway.domain.errors import Problem
 
 KeyPath = tuple[str | int, ...]
@@ -65,20 +62,11 @@ def spellings(name: str) -> Iterator[str]:
 
 def parse(file: str, text: str) -> tuple[Document, list[Problem]]:
     """A YAML text as a document, with what is wrong with it as YAML. Never raises."""
-    yaml = YAML(typ="safe", pure=True)
-    yaml.allow_duplicate_keys = True
     try:
-        node = yaml.compose(text)
-        data = None if node is None else yaml.constructor.construct_document(node)
-    except MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line = 1 if mark is None else mark.line + 1
-        said = error.problem or error.context
-        return Document(file), [Problem(file, "", f"not valid YAML: {said}", line)]
-    except (YAMLError, ValueError) as error:
-        said = str(error).splitlines()[0]
-        return Document(file), [Problem(file, "", f"not valid YAML: {said}", 1)]
-    return Document(file, data, node), list(_duplicates(file, node, ()))
+        node, data = read(text)
+    except NotYaml as error:
+        return Document(file), [Problem(file, "", f"not valid YAML: {error}", error.line)]
+    return Document(file, data, node), list(_duplicates(file, node, (), set()))
 
 
 def read_texts(folder: Path) -> tuple[dict[str, str], list[Problem]]:
@@ -123,7 +111,7 @@ def _child(node: Node | None, step: str | int) -> tuple[str | int, int, Node] | 
         item = node.value[step]
         return step, item.start_mark.line + 1, item
     if isinstance(node, MappingNode):
-        keys = {key.value: (key, value) for key, value in node.value}
+        keys = {str(key.value): (key, value) for key, value in node.value}
         for name in spellings(str(step)):
             if name in keys:
                 key, value = keys[name]
@@ -131,18 +119,23 @@ def _child(node: Node | None, step: str | int) -> tuple[str | int, int, Node] | 
     return None
 
 
-def _duplicates(file: str, node: Node | None, path: KeyPath) -> Iterator[Problem]:
+def _duplicates(file: str, node: Node | None, path: KeyPath, seen: set[int]) -> Iterator[Problem]:
+    """Keys found twice. Each node is looked at once, however many aliases lead to it."""
+    if node is None or id(node) in seen:
+        return
+    seen.add(id(node))
     if isinstance(node, SequenceNode):
         for index, item in enumerate(node.value):
-            yield from _duplicates(file, item, (*path, index))
+            yield from _duplicates(file, item, (*path, index), seen)
     if not isinstance(node, MappingNode):
         return
     lines: dict[str, int] = {}
     for key, value in node.value:
-        line = key.start_mark.line + 1
-        here = (*path, str(key.value))
+        if not isinstance(key.value, str):
+            continue
+        line, here = key.start_mark.line + 1, (*path, key.value)
         if key.value in lines:
             said = f"found twice (first on line {lines[key.value]}), expected once"
             yield Problem(file, key_text(here), said, line)
         lines.setdefault(key.value, line)
-        yield from _duplicates(file, value, here)
+        yield from _duplicates(file, value, here, seen)

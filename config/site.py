@@ -5,7 +5,7 @@ Rules:
 - What is a driver's own is checked by its driver kind, which finds what would fail at run time.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from config.assemble import device_of, link_of, site_of
 from config.checks import check_rules
 from config.draft import Draft, draft_of
 from config.files import read_texts
-from config.models import DeviceFile, LinkFile
+from config.models import DeviceFile, LinkFile, SiteFile
 from config.problems import unknown
 from config.profiles import path_of, placed, profiles_of, shipped_ids, wanted
 from config.references import check_references
@@ -23,6 +23,8 @@ from gateway.domain.site import Site
 from gateway.ports import DriverKind
 
 Kinds = Mapping[str, DriverKind]
+# Checks of settings that are another room's own (`uplink`), by their name under `settings`.
+Sections = Mapping[str, Callable[[Mapping[str, Any]], Iterable[Problem]]]
 
 
 def load_site(
@@ -44,10 +46,15 @@ def load_site(
     return site
 
 
-def check_site(folder: Path, kinds: Kinds, *, demo: bool = False) -> list[Problem]:
-    """All that is wrong with a site, and what is doubtful about it (warnings)."""
+def check_site(
+    folder: Path, kinds: Kinds, *, demo: bool = False, sections: Sections | None = None
+) -> list[Problem]:
+    """All that is wrong with a site, and what is doubtful about it (warnings).
+
+    `sections` check the settings that are another room's own.
+    """
     texts, unread = read_texts(folder)
-    return [*unread, *judge(texts, kinds, demo=demo)[1]]
+    return [*unread, *judge(texts, kinds, demo=demo, sections=sections)[1]]
 
 
 def judge(
@@ -56,13 +63,15 @@ def judge(
     *,
     demo: bool = False,
     overrides: Mapping[str, Any] | None = None,
+    sections: Sections | None = None,
 ) -> tuple[Site | None, tuple[Problem, ...]]:
     """The site of these texts, None if it is refused; and every problem and warning."""
     draft = draft_of(texts, overrides)
     profiles, known = _profiles(draft, texts, kinds)
     check_references(draft, profiles, known)
-    check_rules(draft, profiles, demo=demo)
     _check_links(draft, profiles, kinds)
+    _check_sections(draft, sections or {})
+    check_rules(draft, profiles, demo=demo)
     problems = draft.problems.in_order()
     return (None if draft.problems.refusing else site_of(draft, profiles)), problems
 
@@ -95,6 +104,17 @@ def _check_links(draft: Draft, profiles: Mapping[str, Profile], kinds: Kinds) ->
             link_of(item, model), [device_of(*pair) for pair in devices], profiles
         )
         _place(draft, found)
+
+
+def _check_sections(draft: Draft, sections: Sections) -> None:
+    head = draft.of(SiteFile).get("site")
+    if head is None or head.model is None:
+        return
+    for name, check in sections.items():
+        if section := getattr(head.model.settings, name):
+            for problem in check(section):
+                path = ("settings", *path_of(problem.key))
+                draft.problems.found.append(placed(problem, head.document, path))
 
 
 def _place(draft: Draft, found: Iterable[Problem]) -> None:

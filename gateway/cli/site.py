@@ -15,8 +15,9 @@ def check(
     """Say everything that is wrong with a site, and what is doubtful about it."""
     from config.site import check_site  # noqa: PLC0415
     from drivers.registry import kinds  # noqa: PLC0415
+    from gateway.uplink.settings import check as check_uplink  # noqa: PLC0415
 
-    problems = check_site(site, kinds())
+    problems = check_site(site, kinds(), sections={"uplink": check_uplink})
     wrong = [problem for problem in problems if strict or not problem.warning]
     rows = [
         {"file": p.file, "line": p.line, "key": p.key, "message": p.message}

@@ -12,6 +12,7 @@ from config.problems import lasting
 from config.site import check_site, load_site
 from gateway.domain.errors import ConfigError
 from gateway.domain.site import AccessSettings, BookingSettings, EmergencySettings
+from gateway.uplink.settings import check as check_uplink
 
 
 def said(site: Path) -> list[str]:
@@ -197,3 +198,12 @@ def test_the_figures_of_the_rules_have_the_domain_s_defaults_and_can_be_changed(
     )
     changed = load_site(site, {"plain": PlainKind()}).settings.booking
     assert changed == BookingSettings(no_show_grace_ms=300_000)
+
+
+def test_settings_of_another_room_are_judged_by_it_and_told_where_they_stand(site):
+    replace(site / "site.yaml", "heartbeat:", "settings:\n  uplink: {host: 192.0.2.1}\nheartbeat:")
+    problems = check_site(site, {"plain": PlainKind()}, sections={"uplink": check_uplink})
+    assert [str(problem) for problem in problems] == [
+        "site.yaml:12: settings.uplink.tls: PINs would cross the network in clear; expected tls: "
+        "{ca, cert, key} (rule B3)"
+    ]
