@@ -71,6 +71,7 @@ class Uplink:
         self._chance = chance
         self._topics = Topics(self.gateway)
         self._protocol = V311 if settings.protocol == "3.1.1" else V5
+        self._told: tuple[object, ...] = ()  # the essence of the last status
         self.sender = Sender(self.gateway, settings, around)
 
     async def acknowledged(self, position: Position) -> None:
@@ -114,20 +115,13 @@ class Uplink:
         return UplinkError("the connection ended")
 
     async def _serve(self, link: Connection) -> None:
-        sync: _Inbox = asyncio.Queue(8)
-        commands: _Inbox = asyncio.Queue(256)
-        await link.subscribe(self._topics.down)
-        await self.sender.restart()
-        await self._tell_status(link)
-        self.health.connected, self.health.error = True, ""
-        self.health.connections += 1
-        self.health.protocol = "5" if link.protocol is V5 else "3.1.1"
-        log.info("uplink_up", gateway=self.gateway, protocol=self.health.protocol)
-
         async def publish(urgent: bool, batch: bytes) -> None:
             await link.publish(self._topics.urgent if urgent else self._topics.journal, batch)
 
+        sync: _Inbox = asyncio.Queue(8)
+        commands: _Inbox = asyncio.Queue(256)
         try:
+            await self._greet(link)
             await _first(
                 self._receive(link, sync, commands),
                 self._desk(link, sync),
@@ -140,6 +134,15 @@ class Uplink:
         except asyncio.CancelledError:
             await self._last_word(link)
             raise
+
+    async def _greet(self, link: Connection) -> None:
+        await link.subscribe(self._topics.down)
+        await self.sender.restart()
+        await self._tell_status(link)
+        self.health.connected, self.health.error = True, ""
+        self.health.connections += 1
+        self.health.protocol = "5" if link.protocol is V5 else "3.1.1"
+        log.info("uplink_up", gateway=self.gateway, protocol=self.health.protocol)
 
     async def _last_word(self, link: Connection) -> None:
         now = self._around.clock.now()
@@ -217,7 +220,6 @@ class Uplink:
 
     async def _heartbeat(self, link: Connection) -> None:
         """Tell the status at its interval, and at once when its essence changes."""
-        told = status.essence(self._status())
         told_ms = saved_ms = self._around.clock.mono_ms()
         while True:
             await asyncio.sleep(_LOOK_S)
@@ -225,9 +227,9 @@ class Uplink:
             if now_ms - saved_ms >= self._settings.cursor_save_ms:
                 saved_ms = now_ms
                 await self.sender.keep()
-            essence = status.essence(self._status())
-            if essence != told or now_ms - told_ms >= self._settings.status_ms:
-                told, told_ms = essence, now_ms
+            changed = status.essence(self._status()) != self._told
+            if changed or now_ms - told_ms >= self._settings.status_ms:
+                told_ms = now_ms
                 await self._tell_status(link)
 
     def _status(self) -> dict[str, Any]:
@@ -235,8 +237,9 @@ class Uplink:
         return status.online(self.gateway, self._version, journal, self._around.views)
 
     async def _tell_status(self, link: Connection) -> None:
-        payload = status.encoded(self._status())
-        await link.publish(self._topics.status, payload, retain=True)
+        now = self._status()
+        self._told = status.essence(now)
+        await link.publish(self._topics.status, status.encoded(now), retain=True)
 
     # --- waiting --------------------------------------------------------------------------------
 
@@ -247,15 +250,19 @@ class Uplink:
         self._protocol = V311 if self._protocol is V5 else V5
         return attempt % 2 == 0
 
+    def wait_ms(self, attempt: int) -> float:
+        """How long to wait after so many failures: growing, and no two gateways the same."""
+        settings = self._settings
+        most_ms = min(settings.reconnect_max_ms, settings.reconnect_ms * 2 ** min(attempt, 20))
+        return most_ms * (1 + self._chance()) / 2
+
     async def _pause(self, attempt: int) -> None:
         """Wait before the next try; not long while somebody calls for help."""
-        settings, began_ms = self._settings, self._around.clock.mono_ms()
-        most_ms = min(settings.reconnect_max_ms, settings.reconnect_ms * 2 ** min(attempt, 20))
-        share = (1 + self._chance()) / 2
+        began_ms, wait_ms = self._around.clock.mono_ms(), self.wait_ms(attempt)
         while True:
             calling = any(call.unanswered for call in self._around.views.state.all(Call))
-            limit_ms = min(most_ms, settings.reconnect_call_ms) if calling else most_ms
-            left_ms = began_ms + share * limit_ms - self._around.clock.mono_ms()
+            limit_ms = min(wait_ms, self._settings.reconnect_call_ms) if calling else wait_ms
+            left_ms = began_ms + limit_ms - self._around.clock.mono_ms()
             if left_ms <= 0:
                 return
             await asyncio.sleep(min(left_ms, 500) / 1000)

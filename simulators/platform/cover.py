@@ -14,6 +14,7 @@ class Cover:
     mono: Callable[[], float]
     status: dict[str, Any] = field(default_factory=dict)
     heard: float | None = None
+    listening: float | None = None  # since when; a gateway never heard counts from then
     alarms: list[str] = field(default_factory=list)  # "no cover" and "cover", as they came
     storage_lost: bool = False
 
@@ -30,9 +31,10 @@ class Cover:
 
     def check(self) -> bool:
         """True while the gateway is heard; raises the alarm when it is not."""
-        if self.heard is None:
-            self.heard = self.mono()  # counts from when we began to listen
-        covered = self.mono() - self.heard <= COVER_S
+        if self.listening is None:
+            self.listening = self.mono()
+        last = self.listening if self.heard is None else self.heard
+        covered = self.mono() - last <= COVER_S
         if not covered:
             self._tell("no cover")
         return covered

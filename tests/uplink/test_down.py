@@ -296,9 +296,7 @@ async def test_a_command_runs_once_and_is_answered(tmp_path: Path, broker: Broke
     assert len(desk.facts("call.acknowledged")) == 1
 
 
-async def test_a_big_snapshot_comes_whole_and_delays_no_call(
-    tmp_path: Path, broker: Broker
-) -> None:
+async def test_a_big_snapshot_comes_whole(tmp_path: Path, broker: Broker) -> None:
     start, _ = window()
     hour = HOUR_MS
     items = [booking(f"b{n}", start + n * hour, start + (n + 1) * hour) for n in range(4_000)]
