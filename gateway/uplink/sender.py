@@ -98,13 +98,13 @@ class Sender:
             if not sent:
                 await self._wake_or(self._settings.look_ms if readable else _RETRY_MS)
 
-    def take(self, payload: bytes) -> None:
-        """The platform's acknowledgement. Raises NonsenseError."""
+    def take(self, payload: bytes) -> bool:
+        """The platform's acknowledgement; True if it (re)started. Raises NonsenseError."""
         said = acknowledgement(payload)
         line = next((line for line in self._lines if line.epoch == said.epoch), None)
         if line is None:
             self.foreign += 1
-            return
+            return said.resume
         if line is not self._lines[-1] and said.seq > line.head:
             # A restore lost the end of that epoch, which the platform has.
             said = said.model_copy(update={"seq": line.head})
@@ -114,6 +114,7 @@ class Sender:
             raise NonsenseError(_ABOUT, (str(error),)) from None
         self._settle()
         self._wake.set()
+        return said.resume
 
     async def acknowledged(self, position: Position) -> None:
         """Wait until the platform has every urgent record up to this one. Raises UplinkError."""

@@ -1,7 +1,8 @@
 """Facts that no store holds: sent up marked so, while the store is lost (RULES X1).
 
 They come again in the journal once a store takes them; until then the platform's word on them
-moves nothing. Every connection sends all that are still unsaved; the platform knows them by id.
+moves nothing. Every connection, and a platform that (re)starts, gets all that are still unsaved;
+the platform knows them by id.
 """
 
 import json
@@ -15,11 +16,15 @@ BATCH_RECORDS = 100
 
 
 class Unsaved:
-    """What of the unsaved records this connection has not sent yet."""
+    """What of the unsaved records was not sent yet."""
 
     def __init__(self, gateway: str) -> None:
         self._gateway = gateway
         self._sent = -1  # the serial of the last decision that was sent
+
+    def restart(self) -> None:
+        """Send everything again: a connection or the platform is new."""
+        self._sent = -1
 
     def batches(self, records: Sequence[Stamped]) -> Iterator[bytes]:
         """The batches to send now, calls first."""

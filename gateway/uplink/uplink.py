@@ -72,6 +72,7 @@ class Uplink:
         self._topics = Topics(self.gateway)
         self._protocol = V311 if settings.protocol == "3.1.1" else V5
         self._told: tuple[object, ...] = ()  # the essence of the last status
+        self._unsaved = Unsaved(self.gateway)
         self.sender = Sender(self.gateway, settings, around)
 
     async def acknowledged(self, position: Position) -> None:
@@ -161,7 +162,8 @@ class Uplink:
             try:
                 self._check(name, payload, retained)
                 if name == "ack":
-                    self.sender.take(payload)
+                    if self.sender.take(payload):
+                        self._unsaved.restart()
                 else:
                     (commands if name == "command" else sync).put_nowait((name, payload, retained))
             except NonsenseError as error:
@@ -211,10 +213,10 @@ class Uplink:
     # --- up -------------------------------------------------------------------------------------
 
     async def _send_unsaved(self, link: Connection) -> None:
-        unsaved = Unsaved(self.gateway)
+        self._unsaved.restart()
         while True:
             if self._around.views.storage_lost():
-                for batch in unsaved.batches(self._around.unsaved()):
+                for batch in self._unsaved.batches(self._around.unsaved()):
                     await link.publish(self._topics.unsaved, batch)
             await asyncio.sleep(_LOOK_S)
 

@@ -74,6 +74,7 @@ class Platform:
         self._sent: dict[str, float] = {}
         self._task: asyncio.Task[None] | None = None
         self._client: aiomqtt.Client | None = None
+        self._resumed = False
         self._late: set[asyncio.Task[None]] = set()
 
     # --- life -----------------------------------------------------------------------------------
@@ -219,7 +220,7 @@ class Platform:
                         ready.set_result(None)
                     pause_s = 0.1
                     self._sent.clear()
-                    await self._resume()
+                    self._resumed = False
                     async with asyncio.TaskGroup() as group:
                         group.create_task(self._say())
                         await self._listen(client)
@@ -238,6 +239,7 @@ class Platform:
             identifier=f"platform-{self.gateway}-{uuid4().hex[:6]}",
             protocol=address.protocol,
             tls_context=address.tls,
+            timeout=1.0,  # an acknowledgement on its way when the broker goes is soon given up
         )
 
     async def _listen(self, client: aiomqtt.Client) -> None:
@@ -256,10 +258,13 @@ class Platform:
             self._news.set()
 
     async def _status(self, status: dict[str, Any], retained: bool) -> None:
+        if self.cover.status.get("state") != "online":
+            self._sent.clear()  # it was not there to hear what was said
         self.cover.take(status, retained)
         if status["state"] == "online":
             for name, feed in self.feeds.items():
                 feed.applied(status["applied"][name]["epoch"])
+            await self._resume(status["journal"]["epoch"])
 
     def _answered(self, said: dict[str, Any]) -> None:
         self.answers.append(said)
@@ -270,11 +275,12 @@ class Platform:
         elif topic in self.feeds:
             self.feeds[topic].answered(answer)
 
-    async def _resume(self) -> None:
-        """Tell where we are, so that the gateway goes on from there at once."""
-        book = self.ledger.current
-        if book is not None:
-            await self.publish("ack", {"epoch": book.epoch, "seq": book.seq, "resume": True})
+    async def _resume(self, epoch: str) -> None:
+        """Once a connection, tell where we are, so that the gateway goes on from there at once."""
+        if epoch and not self._resumed:
+            self._resumed = True
+            ack = {"epoch": epoch, "seq": self.ledger.position(epoch), "resume": True}
+            await self.publish("ack", ack)
 
     async def _acknowledge(self, ack: dict[str, Any] | None) -> None:
         faults = self.faults

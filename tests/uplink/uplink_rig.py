@@ -4,8 +4,8 @@ import asyncio
 import random
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,16 +13,17 @@ from typing import Any
 from contract import violations_of
 from simulation.sites import small_site
 
+from gateway.domain.errors import StoreError
 from gateway.domain.events import Event
 from gateway.domain.faults import Health
 from gateway.domain.now import Now, Trust
 from gateway.domain.points import PointRef, Setpoint
 from gateway.domain.profile import SetpointSpec
-from gateway.domain.records import Fact, Record
+from gateway.domain.records import Fact, Position, Record
 from gateway.domain.site import Channel, ChannelKind, Escalation, Site
 from gateway.domain.site import Step as EscalationStep
 from gateway.domain.state import State
-from gateway.ports import Batch, Stamped
+from gateway.ports import Batch, Loaded, Stamped
 from gateway.runtime.engine import Engine
 from gateway.runtime.readings import Readings
 from gateway.runtime.reconcile import Reconciler
@@ -101,11 +102,35 @@ class Looking:
         return self._engine.step.lost
 
 
+class CardStore(SqliteStore):
+    """A store on a card that can turn read-only, as cards do when they fail."""
+
+    _broken = False
+
+    @contextmanager
+    def read_only(self) -> Iterator[None]:
+        self._broken = True
+        yield
+        self._broken = False
+
+    def open(self) -> Loaded:
+        self._check()
+        return super().open()
+
+    def commit(self, batch: Batch) -> Position:
+        self._check()
+        return super().commit(batch)
+
+    def _check(self) -> None:
+        if self._broken:
+            raise StoreError("attempt to write a readonly database")
+
+
 @dataclass(slots=True)
 class Rig:
     """A gateway that runs."""
 
-    store: SqliteStore
+    store: CardStore
     engine: Engine
     uplink: Uplink
     settings: UplinkSettings
@@ -181,7 +206,7 @@ async def gateway(
 ) -> AsyncIterator[Rig]:
     """A gateway on a folder, its uplink on a broker's port."""
     clock = RealClock()
-    store = SqliteStore(folder / "journal.db", StoreOptions(machine=machine, ballast_bytes=0))
+    store = CardStore(folder / "journal.db", StoreOptions(machine=machine, ballast_bytes=0))
     loaded = store.open()
     site = calling_site(channels or {})
     readings = Readings(clock.mono_ms)
