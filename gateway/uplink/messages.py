@@ -27,7 +27,7 @@ from gateway.domain.events import (
 )
 from gateway.domain.site import WeeklyHours
 from gateway.domain.subjects import Credential, CredentialKind, Role, StandingRight, Subject
-from gateway.ports import Credentials, SyncRead
+from gateway.ports import Credentials
 from gateway.uplink import wire
 
 SECRETS = frozenset({"pin", "card"})
@@ -103,23 +103,6 @@ def sync(stream: Stream, payload: bytes, retained: bool, credentials: Credential
     rejected = tuple(items.rejected)
     event = ChangesReceived(stream, said.epoch, said.revision, put, removed, rejected)
     return Asked(about, event, rejected)
-
-
-class WireReader:
-    """The `SyncReader` of the other ways on which the platform's messages come."""
-
-    def __init__(self, credentials: Credentials) -> None:
-        self._credentials = credentials
-
-    def read(self, stream: Stream, payload: bytes) -> SyncRead:
-        """What a message stands for. Raises MalformedError."""
-        asked = sync(stream, payload, False, self._credentials)
-        assert not isinstance(asked.event, CommandReceived)
-        return SyncRead(asked.event, asked.rejected)
-
-    def schema(self, stream: Stream) -> dict[str, Any]:
-        """The JSON Schema of a stream's messages."""
-        return wire.schema(stream)
 
 
 def _snapshot(said: wire.Snapshot, items: "_Items", retained: bool) -> SnapshotReceived:

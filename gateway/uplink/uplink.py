@@ -8,6 +8,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -146,13 +147,17 @@ class Uplink:
         log.info("uplink_up", gateway=self.gateway, protocol=self.health.protocol)
 
     async def _last_word(self, link: Connection) -> None:
+        """Say that we stop. Whoever stops us may say so again; that does not cut it short."""
         now = self._around.clock.now()
         last = status.encoded(status.offline(self.gateway, self._version, now, "stopped"))
-        try:
-            async with asyncio.timeout(_LAST_WORD_S):
-                await link.publish(self._topics.status, last, retain=True)
-        except (UplinkError, TimeoutError):
-            return  # the will says it in our place
+        word = asyncio.create_task(link.publish(self._topics.status, last, retain=True))
+        until = asyncio.get_running_loop().time() + _LAST_WORD_S
+        while not word.done() and (left := until - asyncio.get_running_loop().time()) > 0:
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait([word], timeout=left)
+        word.cancel()
+        with suppress(UplinkError, asyncio.CancelledError):
+            await word  # where it did not get through, the will says it in our place
 
     # --- down -----------------------------------------------------------------------------------
 
@@ -255,7 +260,7 @@ class Uplink:
     def wait_ms(self, attempt: int) -> float:
         """How long to wait after so many failures: growing, and no two gateways the same."""
         settings = self._settings
-        most_ms = min(settings.reconnect_max_ms, settings.reconnect_ms * 2 ** min(attempt, 20))
+        most_ms = min(settings.reconnect_max_ms, settings.reconnect_ms << min(attempt, 20))
         return most_ms * (1 + self._chance()) / 2
 
     async def _pause(self, attempt: int) -> None:

@@ -151,17 +151,6 @@ class Acknowledgement(_Wire):
     resume: bool = False
 
 
-def schema(stream: Stream) -> dict[str, Any]:
-    """The JSON Schema of a stream's messages, with their items."""
-    wanted = [("sync", "validation", SYNC), ("item", "validation", ITEMS[stream])]
-    found, whole = TypeAdapter.json_schemas(wanted)  # type: ignore[arg-type]  # a list is invariant
-    definitions = whole["$defs"]
-    item = found["item", "validation"]
-    definitions["Snapshot"]["properties"]["items"]["items"] = item
-    definitions["Changes"]["properties"]["put"]["items"] = item
-    return {**found["sync", "validation"], "$defs": definitions}
-
-
 SYNC: TypeAdapter[Snapshot | Changes] = TypeAdapter(
     Annotated[Snapshot | Changes, Field(discriminator="type")]
 )
