@@ -10,11 +10,11 @@ Rules:
 Everything that can be worked out beforehand is: a decoder is one closure over bytes.
 """
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
+from math import isfinite
 from operator import itemgetter
 from struct import Struct
 from typing import Any
@@ -187,19 +187,45 @@ def _text_decoder(start: int, layout: Layout, meaning: Meaning) -> Decode:
 
 def _number_decoder(start: int, layout: Layout, meaning: Meaning) -> Decode:
     raw_of = _raw_decoder(start, layout)
-    finish = _finish(meaning, layout.type[0] == "f")
-    undefined = meaning.undefined
     if layout.bit is not None:
+        finish = _finish(meaning, layout)
         shift, mask = layout.bit, (1 << layout.bits) - 1
         return lambda data: finish(raw_of(data) >> shift & mask)
-    if not undefined:
-        return lambda data: finish(raw_of(data))
+    if _plain(layout) and meaning.enum is None and meaning.limits is None:
+        return _plain_decoder(start, layout, meaning)
+    finish, undefined = _finish(meaning, layout), meaning.undefined
 
     def decode(data: bytes) -> Value | None:
         raw = raw_of(data)
         return None if raw in undefined else finish(raw)
 
     return decode
+
+
+def _plain(layout: Layout) -> bool:
+    """A whole number whose bytes lie in an order that a struct knows."""
+    ordered = layout.words == 1 or layout.little_words == layout.little_bytes
+    return ordered and layout.type[0] in "ui"
+
+
+def _plain_decoder(start: int, layout: Layout, meaning: Meaning) -> Decode:
+    """What most registers are, in one closure each: this is where polls spend their time."""
+    letter = TYPES[layout.type][0]
+    unpack_from = Struct(("<" if layout.little_bytes else ">") + letter).unpack_from
+    undefined, scale = meaning.undefined, meaning.scale
+    whole, digits = meaning.kind is ValueKind.INT, _digits(meaning.scale)
+
+    def as_is(data: bytes) -> Value | None:
+        raw = unpack_from(data, start)[0]
+        return None if raw in undefined else raw
+
+    def scaled(data: bytes) -> Value | None:
+        raw = unpack_from(data, start)[0]
+        if raw in undefined:
+            return None
+        return round(raw * scale) if whole else round(float(raw * scale), digits)
+
+    return as_is if whole and scale == 1 else scaled
 
 
 def _raw_decoder(start: int, layout: Layout) -> Callable[[bytes], Any]:
@@ -213,16 +239,17 @@ def _raw_decoder(start: int, layout: Layout) -> Callable[[bytes], Any]:
     return lambda data: unpack(bytes(pick(data)))[0]
 
 
-def _finish(meaning: Meaning, real: bool) -> Callable[[Any], Value | None]:
+def _finish(meaning: Meaning, layout: Layout) -> Callable[[Any], Value | None]:
     """Turns a raw number into the value it means."""
     if meaning.enum is not None:
         return meaning.enum.get
     scale, limits = meaning.scale, meaning.limits
+    real = layout.type[0] == "f"
     whole = meaning.kind is ValueKind.INT
     digits = _digits(scale)
 
     def finish(raw: Any) -> Value | None:
-        if real and not math.isfinite(raw):
+        if real and not isfinite(raw):
             return None
         value = raw if scale == 1 else raw * scale
         value = round(value) if whole else float(value)

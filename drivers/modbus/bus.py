@@ -18,7 +18,7 @@ from drivers.modbus.plan import Limits, Span, plan, readable
 from drivers.modbus.schedule import Group, Member
 from gateway.domain.events import PointEdge
 from gateway.domain.points import PointRef, Quality, Reading, Value
-from gateway.domain.profile import Edge, PollClass, Profile
+from gateway.domain.profile import Edge, PollClass, Profile, ValueKind
 from gateway.domain.site import POLL_MS, Device
 from gateway.domain.uses import Watch
 from gateway.ports import LinkSetup, Sink
@@ -78,10 +78,12 @@ class PolledPoint:
 
     def moved(self, value: Value) -> bool:
         """The value is news: other than what was told, by its deadband at least."""
+        if self.quality is not Quality.GOOD:
+            return True
         told = self.told
-        if self.quality is not Quality.GOOD or told is None or isinstance(value, bool | str):
-            return value != told or self.quality is not Quality.GOOD
-        return value != told and abs(value - float(told)) >= self.deadband
+        if not self.deadband or told is None:
+            return value != told
+        return abs(float(value) - float(told)) >= self.deadband
 
 
 class PolledGroup(Group):
@@ -114,7 +116,7 @@ class PolledGroup(Group):
                 self._bad(point, at_ms, mono_ms, sink)
             elif point.watcher is not None:
                 self._watch(point, point.watcher, value, (at_ms, mono_ms), sink)
-            elif point.moved(value):
+            elif (value != point.told or point.quality is not Quality.GOOD) and point.moved(value):
                 _tell(point, value, (at_ms, mono_ms), sink)
 
     def refused(self, at_ms: int, mono_ms: int, sink: Sink) -> None:
@@ -172,7 +174,8 @@ def _point(
     if row.name in device.invert:
         decode = _inverted(decode)
     edge = watches[ref].edge if ref in watches else spec.edge
-    return PolledPoint(ref, decode, spec.deadband, edge)
+    numeric = spec.kind in (ValueKind.INT, ValueKind.FLOAT)
+    return PolledPoint(ref, decode, spec.deadband if numeric else 0.0, edge)
 
 
 def _inverted(decode: Decode) -> Decode:

@@ -44,10 +44,8 @@ def _one_of(*known: Any) -> Judge:
     def judge(found: Any) -> Says:
         if found in known and not isinstance(found, bool):
             return None
-        near = get_close_matches(str(found), [str(one) for one in known], 1)
-        if near:
-            return f"one of {', '.join(map(str, known))} (nearest: {near[0]})"
-        return f"one of {', '.join(map(str, known))}"
+        names = [str(one) for one in known]
+        return f"one of {', '.join(names)}{_nearest(found, names)}"
 
     return judge
 
@@ -147,6 +145,7 @@ class _Where:
 
     file: str
     key: str
+    thing: str = "key"
 
     def problem(self, key: str, message: str, rule: str = "", *, warning: bool = False) -> Problem:
         joined = ".".join(part for part in (self.key, key) if part)
@@ -156,15 +155,15 @@ class _Where:
         """Each key by itself: known, and with a value that makes sense."""
         for key, value in found.items():
             if key not in judges:
-                yield self.problem(key, _unknown(key, judges))
+                message = f"found {key!r}, expected a {self.thing} of Modbus{_nearest(key, judges)}"
+                yield self.problem(key, message)
             elif expected := judges[key](value):
                 yield self.problem(key, f"found {value!r}, expected {expected}")
 
 
-def _unknown(key: str, known: Iterable[str]) -> str:
-    near = get_close_matches(key, list(known), 1)
-    hint = f" (nearest: {near[0]})" if near else f" ({', '.join(sorted(known))})"
-    return f"found an unknown key, expected one that Modbus knows{hint}"
+def _nearest(found: Any, known: Iterable[str]) -> str:
+    near = get_close_matches(str(found), list(known), 1)
+    return f"; the nearest is {near[0]!r}" if near else ""
 
 
 # --- profiles -----------------------------------------------------------------------------------
@@ -176,7 +175,7 @@ def profile_problems(profile: Profile) -> Iterator[Problem]:
     wrong = list(device.judge(profile.binding, {**MODEL, **LINE}))
     yield from wrong
     for name, spec in profile.points.items():
-        where = _Where("", f"points.{name}")
+        where = _Where("", f"points.{name}", "column")
         found = list(where.judge(spec.binding, ROW))
         found += [
             where.problem(key, f"found nothing, expected {ROW[key](None)}")
@@ -195,7 +194,9 @@ def _row_problems(where: _Where, spec: PointSpec, profile: Profile) -> Iterator[
     if table.bits:
         for key in ("type", "words", "scale", "bit", "bits", "word_order", "byte_order"):
             if key in columns:
-                yield where.problem(key, f"found beside the table {table}, expected registers")
+                yield where.problem(
+                    key, f"found beside the table {table}, expected on registers only"
+                )
     elif columns.get("type") == "text" and "words" not in columns:
         yield where.problem("words", "found nothing, expected the number of registers of the text")
     else:
@@ -209,20 +210,26 @@ def _register_problems(
 ) -> Iterator[Problem]:
     layout = row.layout
     if row.address + row.count - 1 > ADDRESS_MAX:
-        yield where.problem("address", f"{row.count} registers from here pass {ADDRESS_MAX}")
+        message = f"found {row.address}, from where {row.count} registers pass {ADDRESS_MAX}"
+        yield where.problem("address", message)
     most = Limits.of(profile.binding).max_read
     if row.count > most:
-        yield where.problem("type", f"takes {row.count} registers, but max_read is {most}")
+        found = f"found {layout.type}, which takes {row.count} registers"
+        yield where.problem("type", f"{found}, expected at most max_read, {most}")
     last_bit = (layout.bit or 0) + layout.bits
     if layout.bit is not None and (layout.type[0] not in "ui" or last_bit > 16 * layout.words):
-        yield where.problem("bit", f"bit {last_bit - 1} is not in a {layout.type}")
-    if (spec.kind is ValueKind.TEXT) != (layout.type == "text" or "enum" in spec.binding):
-        found = f"the value is {spec.kind}, but the type is {layout.type}"
-        yield where.problem("type", f"{found}; expected text with type text or with an enum")
+        message = f"found bit {last_bit - 1}, expected one that a {layout.type} has"
+        yield where.problem("bit", message)
+    named = "enum" in spec.binding
+    if spec.kind is ValueKind.TEXT and layout.type != "text" and not named:
+        found = f"found {layout.type} for a text"
+        yield where.problem("type", f"{found}, expected type text with its words, or an enum")
+    if spec.kind is not ValueKind.TEXT and layout.type == "text":
+        yield where.problem("type", f"found text for a {spec.kind}, expected a number")
     if layout.type == "bool":
-        yield where.problem("type", "found bool on a register, expected u16, or u16 with a bit")
+        yield where.problem("type", "found bool on a register, expected u16, with a bit or not")
     if spec.kind is ValueKind.BOOL and layout.bits > 1:
-        yield where.problem("bits", "several bits are no bool, expected an enum or value: int")
+        yield where.problem("bits", f"found {layout.bits} for a bool, expected 1")
 
 
 def _write_problems(
@@ -230,15 +237,17 @@ def _write_problems(
 ) -> Iterator[Problem]:
     columns = spec.binding
     if table in (Table.DISCRETE, Table.INPUT):
-        yield where.problem("table", f"found {table}, which is read-only, beside setpoint")
+        found = f"found {table}, which is read-only"
+        yield where.problem("table", f"{found}, expected coil or holding for a setpoint")
     if "bit" in columns:
-        yield where.problem("bit", "one bit of a register cannot be written by itself")
+        yield where.problem("bit", "found beside setpoint: one bit cannot be written by itself")
     if setpoint.kind is SetpointKind.PULSE:
         if setpoint.length_ms is None:
-            message = "found nothing, expected how long the device itself makes a pulse at most"
+            message = "found nothing, expected how long the device makes the pulse at most"
             yield where.problem("length_ms", message, "A4")
         if "tick_ms" not in columns and "writes" not in columns:
-            message = "expected tick_ms (the device times what is written) or writes (a constant)"
+            ways = "tick_ms (the device times what is written) or writes (a constant)"
+            message = f"found nothing, expected {ways}: a pulse must end by itself"
             yield where.problem("tick_ms", message, "A4")
     if setpoint.kind is SetpointKind.LEASE:
         yield from _lease_problems(where, columns, setpoint, table)
@@ -248,13 +257,15 @@ def _lease_problems(
     where: _Where, columns: Mapping[str, Any], setpoint: SetpointSpec, table: Table
 ) -> Iterator[Problem]:
     if table is Table.COIL and "tick_ms" not in columns:
-        message = "found nothing: a coil without a timer stays on when the gateway stops"
+        why = "a coil without one stays on when the gateway stops"
+        message = f"found nothing, expected the device's own timer: {why}"
         yield where.problem("tick_ms", message, "E4")
     if "tick_ms" in columns and setpoint.length_ms is None:
         message = "found nothing, expected how long one pulse of the lease may be"
         yield where.problem("length_ms", message, "E4")
     if columns.get("nonvolatile"):
-        yield where.problem("nonvolatile", "a lease writes all the time: the register wears out")
+        message = "found true beside a lease, which would wear the register out"
+        yield where.problem("nonvolatile", message)
 
 
 # --- links --------------------------------------------------------------------------------------
@@ -283,16 +294,15 @@ def _device_problems(link: Link, device: Device, profile: Profile | None) -> Ite
     where = _Where(f"devices/{device.id}.yaml", "")
     yield from where.judge(device.binding, DEVICE)
     if link.driver == "modbus_rtu" and device.binding.get("unit", 1) == 0:
-        yield where.problem("unit", "found 0, to which all devices listen, expected 1 to 247")
+        yield where.problem("unit", "found 0, to which all listen, expected 1 to 247")
     for name in device.binding.get("invert", ()) if profile else ():
         assert profile is not None
         spec = profile.points.get(name)
         if spec is None:
-            near = get_close_matches(str(name), list(profile.points), 1)
-            hint = f" (nearest: {near[0]})" if near else ""
-            yield where.problem("invert", f"found {name!r}, expected a point of {profile.id}{hint}")
+            expected = f"a point of {profile.id}{_nearest(name, profile.points)}"
+            yield where.problem("invert", f"found {name!r}, expected {expected}")
         elif spec.kind is not ValueKind.BOOL:
-            yield where.problem("invert", f"{name!r} is {spec.kind}: only a bool can be inverted")
+            yield where.problem("invert", f"found {name!r}, expected a bool")
 
 
 def _shared_problems(link: Link, devices: Sequence[Device]) -> Iterator[Problem]:
@@ -302,11 +312,12 @@ def _shared_problems(link: Link, devices: Sequence[Device]) -> Iterator[Problem]
         where = _Where(f"devices/{device.id}.yaml", "")
         unit = device.binding.get("unit", 1)
         if unit in units:
-            message = f"found {unit} on link {link.id}, where {units[unit]} has it already"
+            message = f"found {unit} on link {link.id}, expected another: {units[unit]} has it"
             yield where.problem("unit", message)
         units.setdefault(unit, device.id)
         for key, usual in SERIAL.items():
             here, line = device.binding.get(key), link.binding.get(key, usual)
             if here is not None and link.driver == "modbus_rtu" and here != line:
-                message = f"found {here!r}, but link {link.id} has {line!r} for all its devices"
-                yield where.problem(key, message)
+                expected = f"{line!r} as link {link.id} has it"
+                why = "all devices on one line have the same"
+                yield where.problem(key, f"found {here!r}, expected {expected}: {why}")

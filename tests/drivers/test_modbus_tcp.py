@@ -66,9 +66,9 @@ async def test_polls_inputs_and_tells_readings_once(
 ) -> None:
     unit.discrete[3] = True
     async with running(setup(tcp_link(server.port), [BOARD], listener)):
-        await until(lambda: listener.value("board/input_4") is True)
+        await until(lambda: listener.value("board/software_version") == 200)  # the last of all
+        assert listener.value("board/input_4") is True
         assert listener.value("board/input_1") is False
-        assert listener.value("board/software_version") == 200
         assert listener.links == [(Health.ONLINE, "")]
         assert listener.devices == [("board", Health.ONLINE, "device_silent")]
         told = len(listener.readings)
