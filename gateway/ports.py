@@ -281,7 +281,7 @@ class Views(Protocol):
         ...
 
     def counters(self) -> Mapping[tuple[str, str, str], int]:
-        """(link, device, what) → count since the start."""
+        """(link, device, what) → count since the start; the gateway's own with neither."""
         ...
 
     def storage_lost(self) -> str:
@@ -289,7 +289,7 @@ class Views(Protocol):
         ...
 
     def trust_since_ms(self) -> int | None:
-        """Wall time since which the clock is trusted as much as now; None if never changed."""
+        """Wall time since which the clock is trusted, or not; None: since before the start."""
         ...
 
 

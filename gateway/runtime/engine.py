@@ -6,7 +6,7 @@ one writer thread; what is decided meanwhile is the next commit.
 
 import asyncio
 import heapq
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping
 
 import structlog
@@ -69,6 +69,8 @@ class Engine:
         self._head = Position("", 0)
         self._committed = asyncio.Condition()
         self._listeners: list[Callable[[Decision], None]] = []
+        self.counts: Counter[str] = Counter()
+        self.trust_since_ms: int | None = None
         self._next_heartbeat_ms = 0
         self._next_checkpoint_ms = 0
         self._next_reopen_ms = 0
@@ -211,6 +213,7 @@ class Engine:
         return None
 
     def _decide(self, told: Told, now: Now) -> None:
+        self.counts["events"] += 1
         released = self.step.take([(told, now)])
         for decision in released.decided:
             for change in decision.changes:
@@ -272,6 +275,8 @@ class Engine:
         """Wall time was stepped: every deadline by the wall is measured anew."""
         self.tell(event)
         now = self._now()
+        if event.trusted_before != now.trusted:
+            self.trust_since_ms = now.wall_ms
         self._deadlines.clear()
         self._hinted.clear()
         for entity in self.state.entities():
@@ -343,6 +348,7 @@ class Engine:
             assert isinstance(result, Position)
             self._head = result
             if batch is not None:
+                self.counts["commits"] += 1
                 self._release(self.step.durable(batch.number), now)
             self._tell_committed()
         self._wake.set()

@@ -53,16 +53,17 @@ class EngineViews:
         return found
 
     def counters(self) -> Mapping[tuple[str, str, str], int]:
-        """(link, device, what) → count since the start."""
-        return {
+        """(link, device, what) → count since the start; the gateway's own with neither."""
+        own = {("", "", what): count for what, count in self._engine.counts.items()}
+        return own | {
             (link, device, what): count
             for link, sink in self._sinks.items()
             for (device, what), count in sink.counters.items()
         }
 
     def trust_since_ms(self) -> int | None:
-        """Wall time since which the clock is trusted as much as now; None if never changed."""
-        return None
+        """Wall time since which the clock is trusted, or not; None: since before the start."""
+        return self._engine.trust_since_ms
 
     def storage_lost(self) -> str:
         """Why the store cannot be written; empty when it can."""

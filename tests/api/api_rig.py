@@ -3,9 +3,9 @@
 import asyncio
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,20 +19,21 @@ from gateway.api.server import ApiServer
 from gateway.domain.bookings import Terms
 from gateway.domain.entity import Entity
 from gateway.domain.events import BookingItem, ChangesReceived, Event, PointEdge, Stream
-from gateway.domain.faults import Health
 from gateway.domain.now import Now, Trust
-from gateway.domain.points import PointRef, Quality, Reading, Setpoint, Value
+from gateway.domain.points import PointRef, Quality, Reading, Value
 from gateway.domain.profile import SetpointSpec
 from gateway.domain.records import Position
 from gateway.domain.site import Channel, ChannelKind, Escalation, Site
 from gateway.domain.site import Step as CallStep
-from gateway.domain.state import State
 from gateway.domain.subjects import Credential, CredentialKind, Role, Subject
 from gateway.domain.visits import DoorStatus
 from gateway.runtime.engine import Engine
+from gateway.runtime.latch import CallLatch
 from gateway.runtime.readings import Readings
 from gateway.runtime.reconcile import Reconciler
+from gateway.runtime.sink import LinkSink
 from gateway.runtime.step import Step
+from gateway.runtime.views import EngineViews
 from gateway.security.credentials import KeyedCredentials
 from gateway.security.tokens import ApiTokens
 from gateway.store.store import SqliteStore, StoreOptions
@@ -46,56 +47,18 @@ ROLES = ("platform", "desk", "technician", "resident")
 
 
 class RealClock:
-    """Time of this machine."""
+    """Time of this machine, trusted as a test says."""
+
+    trust = Trust.SYNCHRONISED
 
     def now(self) -> Now:
-        return Now(self.wall_ms(), self.mono_ms(), Trust.SYNCHRONISED, "boot1")
+        return Now(self.wall_ms(), self.mono_ms(), self.trust, "boot1")
 
     def mono_ms(self) -> int:
         return time.monotonic_ns() // 1_000_000
 
     def wall_ms(self) -> int:
         return time.time_ns() // 1_000_000
-
-
-@dataclass
-class Looking:
-    """The `Views` of an engine with no links; health and counters as a test says."""
-
-    engine: Engine
-    clock: RealClock
-    links: dict[str, Health] = field(default_factory=dict)
-    counts: dict[tuple[str, str, str], int] = field(default_factory=dict)
-
-    @property
-    def site(self) -> Site:
-        return self.engine.site
-
-    @property
-    def state(self) -> State:
-        return self.engine.state
-
-    @property
-    def readings(self) -> Readings:
-        return self.engine.readings
-
-    def now(self) -> Now:
-        return self.clock.now()
-
-    def desired(self) -> Sequence[Setpoint]:
-        return self.engine.reconciler.desired()
-
-    def health(self) -> Mapping[str, Health]:
-        return self.links
-
-    def counters(self) -> Mapping[tuple[str, str, str], int]:
-        return self.counts
-
-    def storage_lost(self) -> str:
-        return self.engine.step.lost
-
-    def trust_since_ms(self) -> int | None:
-        return None
 
 
 @dataclass
@@ -112,6 +75,7 @@ class Rig:
     def __post_init__(self) -> None:
         self.store, self.engine = self.parts.store, self.parts.engine
         self.views, self.desk = self.parts.views, self.parts.desk
+        self.clock, self.sinks = self.parts.clock, self.parts.sinks
 
     async def request(self, method: str, path: str, role: str = "", **more: Any) -> httpx.Response:
         """Ask as a role; as nobody without one."""
@@ -165,7 +129,11 @@ class Rig:
 
     async def press(self, point: str, value: bool = True) -> None:
         """Something happens at a point, and its record is durable."""
-        await self.tell(PointEdge(PointRef.parse(point), value))
+        ref = PointRef.parse(point)
+        durable: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        sink = self.sinks[self.engine.site.equipment.devices[ref.device].link]
+        sink.edge(PointEdge(ref, value), lambda: durable.set_result(None))
+        await durable
 
     async def tell(self, event: Event) -> None:
         """Have the engine decide something of its own accord."""
@@ -175,15 +143,14 @@ class Rig:
 
     def read(self, point: str, value: Value) -> None:
         """A device reports a value."""
-        clock = self.views.clock
         ref = PointRef.parse(point)
+        clock, link = self.clock, self.engine.site.equipment.devices[ref.device].link
         reading = Reading(ref, value, Quality.GOOD, clock.wall_ms(), clock.mono_ms())
-        self.engine.readings.put(reading)
-        self.engine.changed(reading)
+        self.sinks[link].reading(reading)
 
     async def booking(self, subject: str = "ada", revision: int = 1, **terms: Any) -> None:
         """A booking of the study that is on now."""
-        now_ms = self.views.clock.wall_ms()
+        now_ms = self.clock.wall_ms()
         start = terms.pop("start_ms", now_ms - HOUR_MS // 2)
         end = terms.pop("end_ms", start + HOUR_MS)
         id_ = terms.pop("id", "b1")
@@ -208,7 +175,9 @@ class Parts:
 
     store: SqliteStore
     engine: Engine
-    views: Looking
+    clock: RealClock
+    sinks: dict[str, LinkSink]
+    views: EngineViews
     desk: Desk
     tokens: ApiTokens
     gateway: Gateway
@@ -224,13 +193,15 @@ def built(folder: Path, site: Site | None = None) -> Parts:
     readings = Readings(clock.mono_ms)
     reconciler = Reconciler(lambda ref: _spec(site, ref), clock.mono_ms())
     engine = Engine(Step(site, loaded, readings), reconciler, readings, store, clock)
-    views = Looking(engine, clock)
+    latch = CallLatch(folder / "latch")
+    sinks = {link: LinkSink(link, engine, latch.press) for link in site.equipment.links}
+    views = EngineViews(engine, clock, sinks)
     tokens, desk, credentials = ApiTokens(folder), Desk(confirm_within_s=1.0), KeyedCredentials(KEY)
     messages = PlatformMessages(credentials)
     gateway = Gateway(
         engine, views, store.journal, credentials, tokens, messages, desk, version="0"
     )
-    return Parts(store, engine, views, desk, tokens, gateway, loaded.head)
+    return Parts(store, engine, clock, sinks, views, desk, tokens, gateway, loaded.head)
 
 
 @asynccontextmanager

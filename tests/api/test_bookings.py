@@ -43,7 +43,7 @@ async def put(rig: Rig, stream: str, body: dict[str, Any]) -> tuple[int, dict[st
 
 async def test_changes_are_applied_and_answered_with_what_was_rejected(rig: Rig) -> None:
     """RULES B1."""
-    now_ms = rig.views.clock.wall_ms()
+    now_ms = rig.clock.wall_ms()
     body = changes(
         1, item("b1", now_ms), item("b2", now_ms, facility="sauna"), item("b3", now_ms, end_ms=1)
     )
@@ -59,7 +59,7 @@ async def test_changes_are_applied_and_answered_with_what_was_rejected(rig: Rig)
 
 
 async def test_an_old_revision_is_answered_and_changes_nothing(rig: Rig) -> None:
-    now_ms = rig.views.clock.wall_ms()
+    now_ms = rig.clock.wall_ms()
     await put(rig, "bookings", changes(2, item("b1", now_ms)))
     status, answer = await put(rig, "bookings", changes(1, remove=["b1"]))
     assert (status, answer["reason"]["code"], answer["revision"]) == (200, "old_revision", 2)
@@ -68,7 +68,7 @@ async def test_an_old_revision_is_answered_and_changes_nothing(rig: Rig) -> None
 
 async def test_a_snapshot_that_would_empty_the_day_is_held(rig: Rig) -> None:
     """RULES B1."""
-    now_ms = rig.views.clock.wall_ms()
+    now_ms = rig.clock.wall_ms()
     window = (now_ms - HOUR_MS, now_ms + 24 * HOUR_MS)
     await put(rig, "bookings", changes(1, item("b1", now_ms), item("b2", now_ms + 2 * HOUR_MS)))
     status, answer = await put(rig, "bookings", snapshot(2, window))
@@ -82,7 +82,7 @@ async def test_a_snapshot_that_would_empty_the_day_is_held(rig: Rig) -> None:
 
 
 async def test_a_snapshot_whose_digest_does_not_hold_is_refused(rig: Rig) -> None:
-    now_ms = rig.views.clock.wall_ms()
+    now_ms = rig.clock.wall_ms()
     body = snapshot(1, (0, now_ms), item("b1", now_ms), digest="0" * 64)
     status, answer = await put(rig, "bookings", body)
     assert (status, answer["reason"]["code"]) == (409, "digest_mismatch")
@@ -141,7 +141,7 @@ async def test_rights_are_put_and_shown(rig: Rig) -> None:
 
 
 async def test_bookings_are_found_by_window_facility_subject_and_status(rig: Rig) -> None:
-    now_ms = rig.views.clock.wall_ms()
+    now_ms = rig.clock.wall_ms()
     later = now_ms + 3 * HOUR_MS
     items = [item("b1", now_ms), item("b2", later, subjects=["bob"])]
     await put(rig, "bookings", changes(1, *items))
@@ -164,7 +164,7 @@ async def test_bookings_are_found_by_window_facility_subject_and_status(rig: Rig
 
 
 async def test_a_resident_sees_their_own_bookings_alone(rig: Rig) -> None:
-    now_ms = rig.views.clock.wall_ms()
+    now_ms = rig.clock.wall_ms()
     items = [item("b1", now_ms), item("b2", now_ms + 2 * HOUR_MS, subjects=["bob"])]
     await put(rig, "bookings", changes(1, *items))
     mine = (await rig.get(API, "resident")).json()["bookings"]
@@ -178,7 +178,7 @@ async def test_a_resident_sees_their_own_bookings_alone(rig: Rig) -> None:
 
 async def test_the_holder_extends_and_a_stranger_does_not(rig: Rig) -> None:
     """RULES B4."""
-    now_ms = rig.views.clock.wall_ms()
+    now_ms = rig.clock.wall_ms()
     items = [item("b1", now_ms), item("b2", now_ms + 3 * HOUR_MS, subjects=["bob"])]
     await put(rig, "bookings", changes(1, *items))
     longer = await rig.post(f"{API}/b1/extension", {"minutes": 30}, "resident")
@@ -189,7 +189,7 @@ async def test_the_holder_extends_and_a_stranger_does_not(rig: Rig) -> None:
 
 
 async def test_a_booking_put_over_http_opens_the_door(rig: Rig) -> None:
-    now_ms = rig.views.clock.wall_ms()
+    now_ms = rig.clock.wall_ms()
     await put(rig, "bookings", changes(1, item("b1", now_ms)))
     granted = await rig.post(
         "/api/v1/doors/study_room_door/present", {"credential": {"kind": "pin", "pin": PIN}}

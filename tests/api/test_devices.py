@@ -1,18 +1,18 @@
 """Devices, links and faults: health, age, counters, points (RULES E5)."""
 
-from api.api_rig import Rig
+from api.api_rig import Rig, until
 
-from gateway.domain.events import DeviceHealthChanged, LinkHealthChanged
-from gateway.domain.faults import Health
+from gateway.domain.faults import Fault, Health
 
 API = "/api/v1"
 
 
 async def test_a_device_shows_health_age_counters_and_points(rig: Rig) -> None:
     cell = rig.engine.readings.freshness("board", ["input_1"], 500)
-    cell.heard_ms = rig.views.clock.mono_ms() - 250
-    rig.views.links["device:board"] = Health.ONLINE
-    rig.views.counts["bus", "board", "polls"] = 7
+    cell.heard_ms = rig.clock.mono_ms() - 250
+    rig.sinks["bus"].device_health("board", Health.ONLINE)
+    for _ in range(7):
+        rig.sinks["bus"].count("polls", "board")
     rig.read("board/input_1", True)
     board = (await rig.get(f"{API}/devices/board", "technician")).json()
     assert (board["health"], board["counters"]) == ("online", {"polls": 7})
@@ -29,11 +29,12 @@ async def test_a_device_shows_health_age_counters_and_points(rig: Rig) -> None:
 
 
 async def test_a_link_adds_up_its_devices_and_never_shows_how_it_is_reached(rig: Rig) -> None:
-    rig.views.counts |= {("bus", "board", "polls"): 7, ("bus", "", "reconnects"): 2}
-    rig.views.links["link:bus"] = Health.ONLINE
+    for what, device in (("polls", "board"), ("polls", "board"), ("polls", ""), ("reconnects", "")):
+        rig.sinks["bus"].count(what, device)
+    rig.sinks["bus"].link_health(Health.ONLINE)
     shown = await rig.get(f"{API}/links/bus")
     link = shown.json()
-    assert link["counters"] == {"polls": 7, "reconnects": 2}
+    assert link["counters"] == {"polls": 3, "reconnects": 1}
     assert (link["health"], link["devices"]) == ("online", ["board"])
     assert "127.0.0.1" not in shown.text
     every = {one["id"]: one["health"] for one in (await rig.get(f"{API}/links")).json()}
@@ -41,8 +42,9 @@ async def test_a_link_adds_up_its_devices_and_never_shows_how_it_is_reached(rig:
 
 
 async def test_faults_are_listed_the_urgent_first_with_their_deadline(rig: Rig) -> None:
-    await rig.tell(DeviceHealthChanged("keypad", Health.SILENT))
-    await rig.tell(LinkHealthChanged("bus", Health.FAILED, "a bug"))
+    rig.sinks["mqtt"].device_health("keypad", Health.SILENT)
+    rig.sinks["bus"].link_health(Health.FAILED, "a bug")
+    await until(lambda: rig.engine.state.count(Fault) == 2)
     faults = (await rig.get(f"{API}/faults", "technician")).json()
     assert [one["reason"]["code"] for one in faults] == ["driver_failed", "device_silent"]
     assert all(one["repair_by_ms"] > one["opened_ms"] for one in faults)

@@ -26,7 +26,7 @@ async def enter(rig: Rig) -> None:
 
 
 async def test_a_facility_says_what_is_booked_now_and_next(rig: Rig) -> None:
-    now_ms = rig.views.clock.wall_ms()
+    now_ms = rig.clock.wall_ms()
     await rig.booking(revision=1)
     await rig.booking("bob", revision=2, id="b2", start_ms=now_ms + HOUR_MS)
     shown = await study(rig)
@@ -39,7 +39,7 @@ async def test_a_facility_says_what_is_booked_now_and_next(rig: Rig) -> None:
 
 async def test_who_may_enter_is_the_cores_own_answer(rig: Rig) -> None:
     """RULES A1: the holder and a cleaner with a standing right, not the next booker."""
-    now_ms = rig.views.clock.wall_ms()
+    now_ms = rig.clock.wall_ms()
     await rig.booking(revision=1)
     await rig.booking("bob", revision=2, id="b2", start_ms=now_ms + HOUR_MS)
     await rig.sync(Stream.SUBJECTS, 2, Subject("mei", (Role.CLEANER,)))

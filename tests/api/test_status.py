@@ -9,6 +9,8 @@ from fastapi import FastAPI
 
 from gateway.api.server import ApiServer
 from gateway.domain.errors import GatewayError
+from gateway.domain.events import ClockChanged
+from gateway.domain.now import Trust
 
 API = "/api/v1"
 
@@ -26,6 +28,17 @@ async def test_the_status_says_boot_clock_storage_journal_and_platform(rig: Rig)
     assert status["journal"]["distance"] == rig.engine.head.seq - 1
     assert status["applied"]["bookings"] == {"epoch": "p1", "revision": 1, "held": False}
     assert status["links"] == {"bus": "unknown", "mqtt": "unknown"}
+
+
+async def test_a_clock_that_lost_its_trust_says_since_when(rig: Rig) -> None:
+    clock = (await rig.get(f"{API}/status")).json()["clock"]
+    assert (clock["trust"], clock["since_ms"]) == ("synchronised", None)
+    before_ms = rig.clock.wall_ms()
+    rig.clock.trust = Trust.UNTRUSTED
+    rig.engine.clock_changed(ClockChanged(0, "nobody", trusted_before=True))
+    clock = (await rig.get(f"{API}/status")).json()["clock"]
+    assert clock["trust"] == "untrusted"
+    assert before_ms <= clock["since_ms"] <= rig.clock.wall_ms()
 
 
 async def test_a_dead_engine_is_not_healthy(rig: Rig) -> None:

@@ -38,7 +38,7 @@ async def test_a_visit_that_ended_is_found_by_cursor_once(tmp_path: Path) -> Non
     study = replace(site.facilities["study"], sensors=())
     async with served(tmp_path, api_site(facilities={"study": study})) as rig:
         await rig.people()
-        now_ms = rig.views.clock.wall_ms()
+        now_ms = rig.clock.wall_ms()
         await rig.booking(start_ms=now_ms - HOUR_MS, end_ms=now_ms + 400)
         await enter(rig)
         after = 0

@@ -33,7 +33,7 @@ async def test_a_question_about_a_subject_is_answered_and_leaves_no_trace(rig: R
 
 
 async def test_a_refusal_says_what_would_help(rig: Rig) -> None:
-    start = rig.views.clock.wall_ms() + HOUR_MS
+    start = rig.clock.wall_ms() + HOUR_MS
     await rig.booking(start_ms=start)
     answer = await ask(rig, "facility=study&subject=ada")
     assert answer["reason"]["code"] == "too_early"
@@ -43,7 +43,7 @@ async def test_a_refusal_says_what_would_help(rig: Rig) -> None:
 
 async def test_a_credential_is_judged_by_its_id_at_every_door(rig: Rig) -> None:
     """RULES A5: at the door a bare PIN learns nothing; the desk is told why."""
-    start = rig.views.clock.wall_ms() + HOUR_MS
+    start = rig.clock.wall_ms() + HOUR_MS
     await rig.booking(start_ms=start)
     answer = await ask(rig, "credential=ada-pin")
     assert answer["credential"] == {"id": "ada-pin", "type": "pin", "blocked": False}
