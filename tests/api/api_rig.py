@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from fastapi import FastAPI
 from simulation.sites import small_site
 
 from gateway.api.app import create_app
 from gateway.api.desk import Desk
+from gateway.api.events import Streams
 from gateway.api.parts import Gateway
 from gateway.api.server import ApiServer
 from gateway.domain.bookings import Terms
@@ -204,6 +206,18 @@ def built(folder: Path, site: Site | None = None) -> Parts:
     return Parts(store, engine, clock, sinks, views, desk, tokens, gateway, loaded.head)
 
 
+_made: list[FastAPI] = []
+
+
+def application(gateway: Gateway) -> FastAPI:
+    """The application of this gateway; its routes are made once, for they take a while."""
+    if not _made:
+        _made.append(create_app(gateway))
+    _made[0].state.gateway = gateway
+    _made[0].state.streams = Streams()
+    return _made[0]
+
+
 @asynccontextmanager
 async def served(folder: Path, site: Site | None = None) -> AsyncIterator[Rig]:
     """A gateway on a folder, served on a free port."""
@@ -213,7 +227,7 @@ async def served(folder: Path, site: Site | None = None) -> AsyncIterator[Rig]:
         for role in ROLES
     }
     parts.engine.start(parts.head, {})
-    server = ApiServer(create_app(parts.gateway), "127.0.0.1:0")
+    server = ApiServer(application(parts.gateway), "127.0.0.1:0")
     task = asyncio.create_task(parts.engine.run())
     await server.start()
     base = f"http://127.0.0.1:{server.port}"
