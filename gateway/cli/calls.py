@@ -18,8 +18,7 @@ def list_calls(data: DataFolder = Path("var"), as_json: AsJson = False) -> None:
     from gateway.cli.client import gateway_api  # noqa: PLC0415
 
     with gateway_api(data, "") as api:
-        found = api.get("/calls")
-    calls = found["calls"] if isinstance(found, dict) else found
+        calls = api.get("/calls")
     rows = [(c["id"], c["state"], c["place"], "TEST" if c.get("test") else "") for c in calls]
     show(calls, as_json, table(rows, ("call", "state", "place", "")) if rows else "no calls")
 

@@ -1,6 +1,7 @@
 """A site on real wires: its folder, its devices, its broker, and the gateway as a process."""
 
 import asyncio
+import os
 import shutil
 import signal
 import sys
@@ -11,12 +12,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import httpx
 from fixtures.broker import Broker
 from ruamel.yaml import YAML
 
 from config.site import load_site
 from drivers.registry import kinds
 from gateway.domain.site import Site
+from gateway.domain.subjects import Role
+from gateway.security.tokens import ApiTokens
 from simulators.devices import SimulatedSite
 from simulators.platform import Address, Platform
 
@@ -37,8 +41,7 @@ class Court:
 
     async def start(self, **environment: str) -> None:
         """Start the gateway's process."""
-        import os  # noqa: PLC0415
-
+        vouched = {"COMMONS_CLOCK": "synchronised"}  # a test machine has no time server
         self.log = self.data.parent / f"gateway-{time.monotonic_ns()}.log"
         with self.log.open("wb") as output:
             self.process = await asyncio.create_subprocess_exec(
@@ -46,7 +49,7 @@ class Court:
                 *("--site", str(self.folder), "--data", str(self.data)),
                 stdout=output,
                 stderr=output,
-                env={**os.environ, **environment},
+                env={**os.environ, **vouched, **environment},
             )
 
     async def kill(self) -> None:
@@ -55,6 +58,7 @@ class Court:
         self.process.kill()
         await self.process.wait()
         self.process = None
+        (self.data / "listening").unlink(missing_ok=True)
 
     async def stop(self) -> int:
         """Ask it to stop; its exit code."""
@@ -96,6 +100,30 @@ class Court:
                     return
                 await asyncio.sleep(0.02)
         raise AssertionError(f"no pulse at {door}; facts: {self.facts()}\n{self.log.read_text()}")
+
+    def api(self, role: Role = Role.DESK, name: str = "Dora") -> httpx.AsyncClient:
+        """A client of the gateway's API, as a person with a role."""
+        token = ApiTokens(self.data).add(name, role, self.now_ms())
+        address = (self.data / "listening").read_text().strip()
+        headers = {"Authorization": f"Bearer {token}"}
+        return httpx.AsyncClient(base_url=f"http://{address}/api/v1", headers=headers)
+
+    async def call(self, state: str, timeout_s: float = 10.0) -> dict[str, Any]:
+        """Wait until the API shows a call in this state; the call."""
+        deadline = time.monotonic() + timeout_s
+        found: Any = None
+        async with self.api() as api:
+            while time.monotonic() < deadline:
+                found = (await api.get("/calls")).json()
+                for call in found:
+                    if call["state"] == state:
+                        return dict(call)
+                await asyncio.sleep(0.05)
+        raise AssertionError(f"no call is {state}: {found}\n{self.log.read_text()[-3000:]}")
+
+    async def listening(self) -> None:
+        """Wait until the API answers."""
+        await self.until((self.data / "listening").exists, 10, "the API does not listen")
 
     def now_ms(self) -> int:
         """Wall time."""

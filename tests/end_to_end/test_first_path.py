@@ -1,17 +1,6 @@
 """One strike, one booking, one PIN, one record at the platform; and it survives the plug."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
-import pytest
-from end_to_end.court import Court, court
-from fixtures.broker import Broker
-
-
-@pytest.fixture
-async def here(tmp_path: Path, broker: Broker) -> AsyncIterator[Court]:
-    async with court(tmp_path, broker) as served:
-        yield served
+from end_to_end.court import Court
 
 
 async def test_a_booking_from_the_platform_opens_the_door_to_its_pin(here: Court) -> None:
