@@ -26,7 +26,7 @@ def list_calls(data: DataFolder = Path("var"), as_json: AsJson = False) -> None:
 @app.command()
 def ack(call: CallId, person: Person, data: DataFolder = Path("var")) -> None:
     """Acknowledge a call: you have it, and will see that somebody goes there."""
-    _act(data, person, f"/calls/{call}/ack", {})
+    _act(data, person, f"/calls/{call}/acknowledge", {})
 
 
 @app.command()

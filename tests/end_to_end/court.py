@@ -110,20 +110,29 @@ class Court:
 
     async def call(self, state: str, timeout_s: float = 10.0) -> dict[str, Any]:
         """Wait until the API shows a call in this state; the call."""
-        deadline = time.monotonic() + timeout_s
-        found: Any = None
-        async with self.api() as api:
-            while time.monotonic() < deadline:
-                found = (await api.get("/calls")).json()
-                for call in found:
-                    if call["state"] == state:
-                        return dict(call)
-                await asyncio.sleep(0.05)
-        raise AssertionError(f"no call is {state}: {found}\n{self.log.read_text()[-3000:]}")
+        calls = await self.sees(
+            "/calls", lambda found: any(call["state"] == state for call in found), timeout_s
+        )
+        return next(dict(call) for call in calls if call["state"] == state)
 
-    async def listening(self) -> None:
-        """Wait until the API answers."""
-        await self.until((self.data / "listening").exists, 10, "the API does not listen")
+    async def ready(self) -> None:
+        """Wait until the API answers and every link is up."""
+        await self.until((self.data / "listening").exists, 20, "the API does not listen")
+        await self.sees("/status", lambda found: set(found["links"].values()) == {"online"})
+
+    async def sees(
+        self, path: str, wanted: Callable[[Any], object], timeout_s: float = 10.0
+    ) -> Any:
+        """Wait until a resource of the API is as wanted; the resource."""
+        deadline = time.monotonic() + timeout_s
+        async with self.api(Role.TECHNICIAN) as api:
+            while True:
+                found = (await api.get(path)).json()
+                if wanted(found):
+                    return found
+                if time.monotonic() > deadline:
+                    raise AssertionError(f"{path}: {found}\n{self.log.read_text()[-3000:]}")
+                await asyncio.sleep(0.05)
 
     def now_ms(self) -> int:
         """Wall time."""
