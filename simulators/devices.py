@@ -34,7 +34,10 @@ def mono_ms() -> int:
 
 
 class SimulatedSite:
-    """A town on its wires. `brokers` gives the address of each MQTT link's broker."""
+    """A town on its wires. `brokers` gives the address of each MQTT link's broker.
+
+    `retains` is how radio bridges are set: their states are kept by the broker, or are not.
+    """
 
     def __init__(
         self,
@@ -42,12 +45,14 @@ class SimulatedSite:
         *,
         brokers: Mapping[str, tuple[str, int]] | None = None,
         seed: int = 1,
+        retains: bool = True,
         now_ms: Callable[[], int] = mono_ms,
     ) -> None:
         self.now_ms = now_ms
         self.town: Town = build_town(site, now_ms())
         noise = Random(seed)  # noqa: S311  # a simulation, to be repeated
         self.lines = Lines(self.town, brokers or {}, noise, now_ms)
+        self.lines.retains = retains
         self._tasks: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Self:

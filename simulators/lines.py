@@ -40,6 +40,7 @@ class Lines:
         self.bridges: dict[str, ZigbeeBridge] = {}
         self.readers: dict[str, JsonReader] = {}
         self.brokers = dict(brokers)
+        self.retains = True
         self._town = town
         self._noise = noise
         self._now_ms = now_ms
@@ -161,6 +162,7 @@ class Lines:
             for id_, topic in topics.items()
         }
         bridge = self.bridges[link] = ZigbeeBridge(base, devices, self.faults, self._now_ms)
+        bridge.retains = self.retains
         self._connect_radio(bridge, devices)
         await bridge.start(*self.brokers[link])
 

@@ -13,7 +13,7 @@ from simulators.models.button import Button, FirePanel
 from simulators.models.door import Door
 from simulators.models.lock import Lock
 from simulators.models.power import Meter, Plug
-from simulators.models.relay import Relay
+from simulators.models.relay import Relay, Sounder
 from simulators.models.room import Room
 from simulators.models.sensors import AirSensor, MotionSensor, StillSensor
 
@@ -35,6 +35,7 @@ class Town:
         self.meters: dict[str, Meter] = {}
         self.plugs: dict[str, Plug] = {}
         self.relays: dict[tuple[str, int], Relay] = {}
+        self.sounders: dict[str, Sounder] = {}
         self.sources: dict[PointRef, Source] = {}
         self.stuck: dict[PointRef, Value] = {}
         self.whereabouts: dict[str, str] = {}
@@ -89,15 +90,21 @@ class Town:
 
     # --- what people see and hear ---------------------------------------------------------------
 
-    def siren_sounds(self, call_point: str, now_ms: int) -> bool:
-        """A siren of this call point sounds."""
-        outputs = self.site.safety.call_points[call_point].outputs
-        return any(self.relay(ref).on(now_ms) for ref in outputs.sirens)
+    def sirens(self, call_point: str) -> tuple[Relay, ...]:
+        """What sounds for this call point: relays of a board, or the horns of sounders."""
+        refs = self.site.safety.call_points[call_point].outputs.sirens
+        return tuple(
+            self.sounders[ref.device].horn if ref.device in self.sounders else self.relay(ref)
+            for ref in refs
+        )
 
     def lamps(self, call_point: str) -> tuple[Relay, ...]:
-        """The relays behind the lamps of this call point."""
-        outputs = self.site.safety.call_points[call_point].outputs
-        return tuple(self.relay(ref) for ref in outputs.lamps)
+        """What lights for this call point: relays of a board, or the strobes of sounders."""
+        refs = self.site.safety.call_points[call_point].outputs.lamps
+        return tuple(
+            self.sounders[ref.device].strobe if ref.device in self.sounders else self.relay(ref)
+            for ref in refs
+        )
 
     def strike(self, door: str) -> Relay:
         """The relay that releases a door. Raises KeyError where a lock does it."""

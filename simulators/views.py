@@ -27,8 +27,10 @@ class DoorView:
 
     @property
     def pulses(self) -> tuple[Flash, ...]:
-        """Every timed pulse its strike was given, with time and length, oldest first."""
-        return tuple(self.town.strike(self.id).flashes)
+        """Every timed pulse that released it, with time and length, oldest first."""
+        strike = self.town.site.doors[self.id].points.strike
+        lock = self.town.locks.get(strike.device)
+        return tuple(lock.releases if lock else self.town.relay(strike).flashes)
 
     @property
     def openings(self) -> tuple[int, ...]:
@@ -47,7 +49,7 @@ class CallPointView:
     @property
     def sounding(self) -> bool:
         """A siren of it sounds just now."""
-        return self.town.siren_sounds(self.id, self.now_ms())
+        return any(siren.on(self.now_ms()) for siren in self.town.sirens(self.id))
 
     @property
     def lit(self) -> bool:
@@ -62,5 +64,4 @@ class CallPointView:
     @property
     def sounded(self) -> tuple[tuple[int, bool], ...]:
         """When its first siren went on and off, oldest first."""
-        outputs = self.town.site.safety.call_points[self.id].outputs
-        return self.town.relay(outputs.sirens[0]).edges(self.now_ms())
+        return self.town.sirens(self.id)[0].edges(self.now_ms())

@@ -18,14 +18,20 @@ from simulators.models.button import Button, FirePanel
 from simulators.models.door import Bolt, Door, Strike
 from simulators.models.lock import Lock
 from simulators.models.power import Meter, Plug
-from simulators.models.relay import Relay
+from simulators.models.relay import Relay, Sounder
 from simulators.models.room import Room
 from simulators.models.sensors import AirSensor, MotionSensor, StillSensor
 from simulators.town import Source, Town, channel_of
 
 BASE_LOAD_W, LOAD_PER_PERSON_W = 12.0, 65.0
 METERED = {"V", "A", "W", "Wh", "kWh", "Hz"}
-AMBIENT: dict[str, Value] = {"°C": 21.4, "%": 87, "ppm": 420, "lx": 180, "lux": 180}
+AMBIENT: dict[str, Value] = {
+    "temperature": 21.4,
+    "humidity": 45.0,
+    "illuminance": 180.0,
+    "battery": 87.0,
+    "power_factor": 1.0,
+}
 
 
 def build_town(site: Site, now_ms: int) -> Town:
@@ -87,8 +93,7 @@ def _wire_sensor(town: Town, sensor: PresenceSensor, now_ms: int) -> None:
     ref = sensor.point
     if ref in town.sources:
         return
-    device = town.site.equipment.devices[ref.device]
-    room = town.rooms.setdefault(device.place, Room(now_ms))
+    room = _room_of(town, ref.device, now_ms)
     if sensor.kind is SensorKind.CO2:
         air = AirSensor(room)
         town.sensors[ref], town.sources[ref] = air, air.ppm
@@ -108,6 +113,9 @@ def _wire_call_point(town: Town, call_point: CallPoint) -> None:
     if call_point.wiring is Wiring.COUNTER:
         source = _count_of(button)
     town.sources[call_point.point] = source
+    for ref in (*call_point.outputs.sirens, *call_point.outputs.lamps):
+        if channel_of(ref) is None:
+            town.sounders.setdefault(ref.device, Sounder())
 
 
 def _count_of(button: Button) -> Source:
@@ -137,24 +145,33 @@ def _ambient(town: Town, ref: PointRef, now_ms: int) -> Source:
     spec = town.site.equipment.spec_of(ref)
     if spec.unit in METERED:
         return _metered(town, ref, now_ms)
-    if spec.kind is ValueKind.BOOL and ref.device in town.plugs:
-        return lambda _now_ms: town.plugs[ref.device].on
+    if spec.unit == "ppm":
+        room = _room_of(town, ref.device, now_ms)
+        air = town.sensors[ref] = AirSensor(room)
+        return air.ppm
+    if spec.kind is ValueKind.BOOL and spec.setpoint is not None:
+        return lambda _now_ms: ref.device in town.plugs and town.plugs[ref.device].on
     value = _steady(spec)
     return lambda _now_ms: value
 
 
 def _metered(town: Town, ref: PointRef, now_ms: int) -> Source:
-    device = town.site.equipment.devices[ref.device]
-    profile = town.site.equipment.profiles[device.profile]
-    room = town.rooms.setdefault(device.place, Room(now_ms))
+    profile = town.site.equipment.profiles[town.site.equipment.devices[ref.device].profile]
     if ref.device not in town.meters:
+        load_w = _load_of(_room_of(town, ref.device, now_ms))
         if any(point.setpoint for point in profile.points.values()):
-            plug = town.plugs[ref.device] = Plug(_load_of(room), now_ms)
+            plug = town.plugs[ref.device] = Plug(load_w, now_ms)
             town.meters[ref.device] = plug.meter
         else:
-            town.meters[ref.device] = Meter(_load_of(room), now_ms)
+            town.meters[ref.device] = Meter(load_w, now_ms)
     meter, unit = town.meters[ref.device], profile.points[ref.point].unit
+    if "export" in ref.point:
+        return lambda _now_ms: 0  # nobody here generates
     return lambda at_ms: meter.quantity(unit, at_ms)
+
+
+def _room_of(town: Town, device: str, now_ms: int) -> Room:
+    return town.rooms.setdefault(town.site.equipment.devices[device].place, Room(now_ms))
 
 
 def _load_of(room: Room) -> Callable[[int], float]:
@@ -166,4 +183,4 @@ def _steady(spec: PointSpec) -> Value:
         return False
     if spec.kind is ValueKind.TEXT:
         return ""
-    return AMBIENT.get(spec.unit, 0)
+    return AMBIENT.get(spec.name, 0)

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from gateway.domain.points import PointRef
-from gateway.domain.uses import Use, uses
+from gateway.domain.profile import ValueKind
+from gateway.domain.uses import uses
 from simulators.models.button import Button
 from simulators.models.lock import Lock
 from simulators.models.power import Plug
+from simulators.models.relay import Sounder
 from simulators.models.sensors import MotionSensor
 from simulators.town import Town
 
@@ -82,6 +84,7 @@ class LockFacet:
                 ],
             },
             numeric("battery", "%"),
+            numeric("auto_relock_time", "s"),
             enumeration("action", "lock", "unlock", "keypad_unlock", "manual_unlock"),
             enumeration("action_source_name", "keypad", "rf", "manual"),
             numeric("action_user", ""),
@@ -91,7 +94,12 @@ class LockFacet:
         """Lock state and battery."""
         found = self._lock.state(now_ms)
         state = "LOCK" if found == "locked" else "UNLOCK"
-        return {"state": state, "lock_state": found, "battery": self._lock.battery}
+        return {
+            "state": state,
+            "lock_state": found,
+            "battery": self._lock.battery,
+            "auto_relock_time": round(self._lock.relock_ms / 1_000),
+        }
 
     def echo(self, message: Mapping[str, Any]) -> dict[str, Any]:
         """The wanted state, as if it were so."""
@@ -115,20 +123,62 @@ class LockFacet:
                 self._lock.users[entry["user"]] = str(entry["pin_code"])
 
 
-class BinaryFacet(Quiet):
-    """A sensor of two values with a battery; `on` is what Zigbee2MQTT sends for true."""
+# What Zigbee2MQTT sends for true and false; a contact is true when the door is shut.
+DIAGNOSTIC = ("tamper", "battery_low")
+SAID = {"contact": (False, True), "door_state": ("open", "closed")}
 
-    def __init__(self, town: Town, ref: PointRef, name: str, *, on: bool = True) -> None:
+
+class BinaryFacet(Quiet):
+    """A sensor of two values."""
+
+    def __init__(self, town: Town, ref: PointRef, name: str) -> None:
         self._town = town
         self._ref = ref
         self._name = name
-        self._on = on
-        self.exposes = [binary(name, on, not on), numeric("battery", "%")]
+        self._on, self._off = SAID.get(name, (True, False))
+        self.exposes = [binary(name, self._on, self._off)]
 
     def state(self, now_ms: int) -> dict[str, Any]:
-        """Its value and battery."""
+        """Its value."""
         active = bool(self._town.value(self._ref, now_ms))
-        return {self._name: active is self._on, "battery": 81}
+        return {self._name: self._on if active else self._off}
+
+
+class NumberFacet(Quiet):
+    """A sensor of a number: battery, temperature, carbon dioxide."""
+
+    def __init__(self, town: Town, ref: PointRef, name: str) -> None:
+        self._town = town
+        self._ref = ref
+        self._name = name
+        self.exposes = [numeric(name, town.site.equipment.spec_of(ref).unit)]
+
+    def state(self, now_ms: int) -> dict[str, Any]:
+        """Its value."""
+        return {self._name: self._town.value(self._ref, now_ms)}
+
+
+class SounderFacet(Quiet):
+    """A siren with a strobe, driven by `warning`; it shows no state of it."""
+
+    def __init__(self, sounder: Sounder) -> None:
+        self._sounder = sounder
+        self.exposes = [{"type": "composite", "name": "warning", "property": "warning"}]
+
+    def state(self, now_ms: int) -> dict[str, Any]:
+        """Nothing: it does not say that it sounds."""
+        del now_ms
+        return {}
+
+    def set(self, message: Mapping[str, Any], now_ms: int) -> None:
+        """`warning` starts or stops it for `duration` seconds."""
+        warning = message.get("warning")
+        if isinstance(warning, dict):
+            loud = warning.get("mode", "stop") != "stop"
+            length_ms = round(float(warning.get("duration", 10)) * 1_000)
+            self._sounder.warn(
+                length_ms, now_ms, loud=loud, light=bool(warning.get("strobe", False))
+            )
 
 
 class ButtonFacet(Quiet):
@@ -235,29 +285,34 @@ class ZigbeeDevice:
 
 
 def zigbee_device(town: Town, id_: str, friendly_name: str) -> ZigbeeDevice:
-    """A device with the facets that its uses in the site ask for."""
+    """A device with the facets that its uses in the site and its profile ask for."""
     site = town.site
+    buttons = {one.point: town.buttons[one.id] for one in site.safety.call_points.values()}
     facets: list[Facet] = []
-    hits: Callable[[], int] = lambda: 0  # noqa: E731  # a default that the sensor below replaces
     if id_ in town.locks:
         facets.append(LockFacet(town.locks[id_]))
     if id_ in town.plugs:
         facets.append(PlugFacet(town.plugs[id_]))
+    if id_ in town.sounders:
+        facets.append(SounderFacet(town.sounders[id_]))
     profile = site.equipment.profiles[site.equipment.devices[id_].profile]
-    for point in profile.points:
-        ref = PointRef(id_, point)
-        for used in uses(site).get(ref, ()):
-            if used.use is Use.CONTACT:
-                facets.append(BinaryFacet(town, ref, "contact", on=False))
-            elif used.use is Use.CALL:
-                facets.append(ButtonFacet(town.buttons[used.owner]))
-            elif used.use is Use.SENSOR:
-                facets.append(BinaryFacet(town, ref, "occupancy"))
-                sensor = town.sensors.get(ref)
-                if isinstance(sensor, MotionSensor):
-                    hits = _hits_of(sensor)
-    return ZigbeeDevice(id_, friendly_name, tuple(facets), hits)
-
-
-def _hits_of(sensor: MotionSensor) -> Callable[[], int]:
-    return lambda: sensor.hits
+    for ref in (PointRef(id_, point) for point in profile.points):
+        if ref in buttons:
+            facets.append(ButtonFacet(buttons[ref]))
+    shown = {name for facet in facets for name in facet.state(0)} | {"action"}
+    for spec in profile.points.values():
+        name, ref = str(spec.binding.get("path", "")), PointRef(id_, spec.name)
+        if not name or name in shown:
+            continue
+        if spec.kind is ValueKind.BOOL and (ref in uses(site) or name in DIAGNOSTIC):
+            facets.append(BinaryFacet(town, ref, name))
+        elif spec.kind in (ValueKind.INT, ValueKind.FLOAT):
+            facets.append(NumberFacet(town, ref, name))
+    hits = [
+        sensor
+        for ref, sensor in town.sensors.items()
+        if ref.device == id_ and isinstance(sensor, MotionSensor)
+    ]
+    return ZigbeeDevice(
+        id_, friendly_name, tuple(facets), lambda: sum(sensor.hits for sensor in hits)
+    )

@@ -1,8 +1,9 @@
 """A Zigbee2MQTT bridge: its devices' topics, its own, and its habits, good and bad.
 
-Rules: states are sent at QoS 0 and not retained, as they change. At each start it says that it is
-online, lists its devices, and sends every *cached* state again, as if it had just been heard
-(`cache_state_send_on_startup`); a happening is in no cache. A command is echoed at once
+Rules: states are sent at QoS 0 as they change, a happening in the same message; retained where
+`retains` says so, as a technician sets it for a gateway that starts to know them. At each start it
+says that it is online, lists its devices, and sends every *cached* state again, as if it had just
+been heard (`cache_state_send_on_startup`); a happening is in no cache. A command is echoed at once
 (`optimistic`), and the device's own report follows. A device that fell silent stays "online" until
 the bridge is told to notice. A device that has nothing new reports every `REPORT_MS` all the same.
 `last_seen` is off by default, as there.
@@ -37,6 +38,7 @@ class ZigbeeBridge:
         self._faults = faults
         self._now_ms = now_ms
         self.shows_last_seen = False
+        self.retains = True
         self._cached: dict[str, dict[str, Any]] = {}
         self._hits: dict[str, int] = {}
         self._seen_ms: dict[str, int] = {}
@@ -143,7 +145,8 @@ class ZigbeeBridge:
             ago_s = (self._now_ms() - self._seen_ms[device.id]) / 1_000
             seen = datetime.fromtimestamp(time.time() - ago_s, UTC)
             shown["last_seen"] = seen.isoformat(timespec="milliseconds")
-        return said(f"{self._base}/{device.friendly_name}", shown, qos=0)
+        topic = f"{self._base}/{device.friendly_name}"
+        return said(topic, shown, retain=self.retains, qos=0)
 
     def _say(self, message: Said) -> None:
         if self._face is not None:

@@ -4,7 +4,10 @@ Rules: a release unlocks it for `relock_ms`; then the bolt goes out again. A jam
 follow a release; an obstructed one does not go out, and the lock says `not_fully_locked`.
 """
 
+from collections import deque
 from collections.abc import Callable
+
+from simulators.models.relay import KEPT, Flash
 
 ACTION_NOBODY = 65_535  # what Zigbee locks report where no user is known
 
@@ -12,11 +15,21 @@ ACTION_NOBODY = 65_535  # what Zigbee locks report where no user is known
 class Lock:
     """One battery lock on a door."""
 
-    __slots__ = ("_relocks_ms", "acted", "battery", "jammed", "obstructed", "relock_ms", "users")
+    __slots__ = (
+        "_relocks_ms",
+        "acted",
+        "battery",
+        "jammed",
+        "obstructed",
+        "releases",
+        "relock_ms",
+        "users",
+    )
 
     def __init__(self, relock_ms: int = 5_000) -> None:
         self.relock_ms = relock_ms
         self.users: dict[int, str] = {}
+        self.releases: deque[Flash] = deque(maxlen=KEPT)
         self.battery = 87
         self.jammed = False
         self.obstructed = False
@@ -37,6 +50,7 @@ class Lock:
 
     def unlock(self, now_ms: int) -> None:
         """The command to unlock, over the air."""
+        self.releases.append(Flash(now_ms, self.relock_ms))
         self._retract(now_ms)
         self.acted("unlock", "rf", ACTION_NOBODY)
 

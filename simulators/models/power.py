@@ -29,7 +29,7 @@ class Meter:
         self._at_ms, self._watts = now_ms, self.load_w(now_ms)
 
     def quantity(self, unit: str, now_ms: int) -> float:
-        """The quantity of a unit: V, A, W, Hz, Wh or kWh; the power factor where it has none."""
+        """The quantity of a unit: V, A, W, Hz, Wh or kWh."""
         self.step(now_ms)
         quantities = {
             "V": self.voltage_v,
@@ -39,7 +39,7 @@ class Meter:
             "Wh": self.energy_wh,
             "kWh": self.energy_wh / 1_000,
         }
-        return quantities.get(unit, 1.0)
+        return quantities[unit]
 
 
 class Plug:

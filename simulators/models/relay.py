@@ -75,3 +75,21 @@ class Relay:
         if on != self._value:
             self._value = on
             self._edges.append((at_ms, on))
+
+
+class Sounder:
+    """A siren with a strobe, which ends every warning by itself."""
+
+    __slots__ = ("horn", "strobe")
+
+    def __init__(self) -> None:
+        self.horn = Relay()
+        self.strobe = Relay()
+
+    def warn(self, length_ms: int, now_ms: int, *, loud: bool, light: bool) -> None:
+        """Sound, flash, or both, for so long; what is not wanted stops at once."""
+        for relay, wanted in ((self.horn, loud), (self.strobe, light)):
+            if wanted:
+                relay.flash(True, length_ms, now_ms)
+            else:
+                relay.write(False, now_ms)

@@ -31,11 +31,18 @@ LOCK = profile(
     "lock",
     "mqtt",
     spec("release", setpoint=SetpointKind.PULSE, **EVENT),
-    spec("state", ValueKind.TEXT, **EVENT),
+    spec("state", ValueKind.TEXT, binding={"path": "lock_state"}, **EVENT),
     binding=BRIDGED,
 )
-SENSOR = profile("occupancy", "mqtt", spec("occupancy", **EVENT), binding=BRIDGED)
-CONTACT = profile("contact", "mqtt", spec("open", **EVENT), binding=BRIDGED)
+SENSOR = profile(
+    "occupancy",
+    "mqtt",
+    spec("occupancy", binding={"path": "occupancy"}, **EVENT),
+    binding=BRIDGED,
+)
+CONTACT = profile(
+    "contact", "mqtt", spec("open", binding={"path": "contact"}, **EVENT), binding=BRIDGED
+)
 BUTTON = profile(
     "button",
     "mqtt",
@@ -127,7 +134,7 @@ class Listener:
 @pytest.fixture
 async def world(broker: Broker) -> AsyncIterator[SimulatedSite]:
     brokers = {"mqtt": (broker.host, broker.port)}
-    async with SimulatedSite(radio_site(), brokers=brokers) as served:
+    async with SimulatedSite(radio_site(), brokers=brokers, retains=False) as served:
         yield served
 
 
