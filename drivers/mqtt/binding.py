@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import secrets
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ KEYS = frozenset(
         "keepalive_s",
         "broker",
         "demo",
+        "trial",
     )
 )
 TLS_KEYS = frozenset(("ca", "cert", "key"))
@@ -66,7 +68,7 @@ class Tls:
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """A broker and who we are to it."""
+    """A broker and who we are to it. A trial has a name of its own, and nothing is kept for it."""
 
     host: str
     port: int
@@ -75,6 +77,7 @@ class Binding:
     login: Login
     tls: Tls | None
     keepalive_s: int
+    trial: bool
 
 
 def parse(link: Link) -> Binding:
@@ -88,11 +91,18 @@ def parse(link: Link) -> Binding:
         host=raw["host"],
         port=raw.get("port", PORT_TLS if tls else PORT),
         version5=raw.get("protocol", 311) == 5,
-        client_id=raw.get("client_id") or default_client_id(link.id),
+        client_id=_client_id(link),
         login=Login(raw.get("username"), raw.get("password_file", ""), raw.get("password_env", "")),
         tls=tls,
         keepalive_s=raw.get("keepalive_s", KEEPALIVE_S),
+        trial=bool(raw.get("trial", False)),
     )
+
+
+def _client_id(link: Link) -> str:
+    if link.binding.get("trial"):
+        return f"commons-trial-{secrets.token_hex(4)}"
+    return link.binding.get("client_id") or default_client_id(link.id)
 
 
 def default_client_id(link: str) -> str:

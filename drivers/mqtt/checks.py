@@ -12,7 +12,16 @@ from gateway.domain.profile import Edge, PointSpec, Profile, ValueKind
 from gateway.domain.site import Device, Link
 
 DEVICE_KEYS = frozenset(
-    ("availability", "bridge", "status_path", "online", "offline", "last_seen", "expected_s")
+    (
+        "availability",
+        "bridge",
+        "status_path",
+        "online",
+        "offline",
+        "last_seen",
+        "expected_s",
+        "recognised_by",
+    )
 )
 BINDING_KEYS = frozenset(("topic", "invert"))
 TOPIC_COLUMNS = ("topic", "set_topic", "get_topic")
@@ -30,6 +39,10 @@ def check_profile(profile: Profile) -> list[Problem]:
     found = [*_unknown("device", profile.binding, DEVICE_KEYS)]
     for key in ("availability", "bridge"):
         found += _check_topic(f"device.{key}", profile.binding.get(key, "x"))
+    for mark in profile.binding.get("recognised_by", ()):
+        if not isinstance(mark, list) or not set(mark) <= profile.points.keys():
+            said = f"found {mark!r}, expected lists of points that tell it from others"
+            found.append(Problem("", "device.recognised_by", said))
     for spec in profile.points.values():
         found += _check_row(f"points.{spec.name}", spec)
     found += _check_shared_topics(profile)
@@ -147,8 +160,8 @@ def _check_shared_topics(profile: Profile) -> Iterator[Problem]:
             continue
         other = first.setdefault(spec.binding["topic"], spec)
         if other is not spec and not (spec.binding.get("path") and other.binding.get("path")):
-            said = f"found none, expected one, for {other.name} shares its topic"
-            bare = other if spec.binding.get("path") else spec
+            bare, sharing = (other, spec) if spec.binding.get("path") else (spec, other)
+            said = f"found none, expected one, for {sharing.name} shares its topic"
             yield Problem("", f"points.{bare.name}.path", said)
 
 
@@ -186,6 +199,9 @@ def _check_broker(
     link: Link, devices: Sequence[Device], profiles: Mapping[str, Profile]
 ) -> Iterator[Problem]:
     key = f"links.{link.id}"
+    if link.binding.get("trial"):
+        said = "found a trial, for which no call is kept; leave it out"
+        yield Problem("", f"{key}.trial", said, rule="E1")
     if link.binding.get("broker") == "amqtt":
         if link.binding.get("protocol") == 5:
             yield Problem("", f"{key}.protocol", "found 5, expected 311: amqtt speaks no other")

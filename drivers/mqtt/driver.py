@@ -38,7 +38,7 @@ class MqttDriver:
         self._sessions = [self._rest]
         if self._layout.calls:
             receive = self._receiver(self._layout.calls)
-            calls = Session(bound, "calls", receive, self._calls_changed, lasting=True)
+            calls = Session(bound, "calls", receive, self._calls_changed, lasting=not bound.trial)
             calls.topics = tuple(self._layout.calls)
             calls.resumed = self._calls_resumed
             self._sessions.append(calls)

@@ -46,11 +46,16 @@ def _no_constant(text: str) -> None:
 _decode = json.JSONDecoder(parse_constant=_no_constant).decode
 
 
+def decode_json(payload: bytes, bytes_max: int = PAYLOAD_MAX) -> Any:
+    """The JSON in a payload. Raises ValueError or RecursionError."""
+    if len(payload) > bytes_max:
+        raise ValueError("too long")
+    return _decode(payload.decode())
+
+
 def decode_object(payload: bytes) -> dict[str, Any]:
     """The JSON object in a payload. Raises ValueError or RecursionError."""
-    if len(payload) > PAYLOAD_MAX:
-        raise ValueError("too long")
-    body = _decode(payload.decode())
+    body = decode_json(payload)
     if type(body) is not dict:
         raise ValueError("not an object")
     return body

@@ -73,6 +73,7 @@ class Session:
         self.name = name
         self.connected = False
         self.topics: Sequence[str] = ()
+        self.packet_max = PAYLOAD_MAX
         self.receive = receive
         self.resumed: Callable[[], None] = lambda: None
         self._binding = binding
@@ -179,7 +180,7 @@ class Session:
         if binding.version5:
             properties = _properties(PacketTypes.CONNECT)
             properties.SessionExpiryInterval = LASTS_S if self._lasting else 0
-            properties.MaximumPacketSize = 2 * PAYLOAD_MAX
+            properties.MaximumPacketSize = 2 * self.packet_max
             options = {"clean_start": not self._lasting, "properties": properties}
         client.connect(binding.host, binding.port, binding.keepalive_s, **options)
 
@@ -273,7 +274,7 @@ class Session:
                 client.loop_read()
                 if self._received == before:
                     break
-            _bound_packet(client)
+            _bound_packet(client, self.packet_max)
             self._flush()
             if self._binding.tls and self._client is client and _pending(client):
                 asyncio.get_running_loop().call_soon(self._drain)
@@ -399,10 +400,10 @@ class _Head(bytearray):
         return self
 
 
-def _bound_packet(client: paho.Client) -> None:
+def _bound_packet(client: paho.Client, packet_max: int) -> None:
     """Keep no more than the head of a giant that is on its way in (3.1.1 has no other bound)."""
     packet = client._in_packet  # paho offers no limit of its own
-    if packet["to_process"] > PAYLOAD_MAX and not isinstance(packet["packet"], _Head):
+    if packet["to_process"] > packet_max and not isinstance(packet["packet"], _Head):
         packet["packet"] = _Head(packet["packet"][:_KEPT_BYTES])
 
 
