@@ -2,7 +2,7 @@
 
 import typer
 
-from gateway.cli import calls, devices, journal, running, site, tokens
+from gateway.cli import calls, demo, devices, journal, running, site, tokens
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -14,6 +14,9 @@ app = typer.Typer(
 app.command()(running.run)
 app.command()(running.status)
 app.command()(site.check)
+app.command()(demo.demo)
+app.command()(demo.simulate)
+app.command()(demo.tell)
 app.command()(journal.backup)
 app.command()(journal.restore)
 app.add_typer(devices.app, name="devices")

@@ -13,6 +13,7 @@ from gateway.cli.options import WRONG_USE, AsJson, DataFolder, SiteFolder, fail,
 def run(
     site: SiteFolder,
     data: DataFolder = Path("var"),
+    demo: Annotated[bool, typer.Option("--demo", hidden=True)] = False,
     log: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
 ) -> None:
     """Run the gateway of a site until it is told to stop (SIGTERM; SIGHUP reloads the site)."""
@@ -25,7 +26,7 @@ def run(
     configure(log)
 
     async def serve() -> None:
-        gateway = Gateway(Options(site, data))
+        gateway = Gateway(Options(site, data, demo=demo))
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):

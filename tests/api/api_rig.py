@@ -245,7 +245,7 @@ async def served(folder: Path, site: Site | None = None) -> AsyncIterator[Rig]:
 async def until(wanted: Callable[[], object], timeout_s: float = 5.0) -> None:
     """Wait for a condition that has no event of its own."""
     async with asyncio.timeout(timeout_s):
-        while not wanted():  # noqa: ASYNC110 (what it waits for has no event)
+        while not wanted():
             await asyncio.sleep(0.005)
 
 

@@ -262,5 +262,5 @@ def window(clock_ms: int | None = None, hours: int = 1) -> tuple[int, int]:
 
 async def until(wanted: Callable[[], object], timeout_s: float = 10.0) -> None:
     async with asyncio.timeout(timeout_s):
-        while not wanted():  # noqa: ASYNC110 (what it waits for has no event)
+        while not wanted():
             await asyncio.sleep(0.01)

@@ -1,0 +1,174 @@
+"""The demo: a simulated community on real wires, its platform, and the real gateway beside them.
+
+The broker and the gateway are processes of their own; devices, people and platform live here.
+"""
+
+import asyncio
+import os
+import shutil
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from config.site import load_site
+from drivers.registry import kinds
+from gateway.domain.now import HOUR_MS, MINUTE_MS
+from gateway.domain.site import Site
+from gateway.domain.subjects import Role
+from gateway.security.tokens import ApiTokens
+from simulators.broker import free_port, start_broker
+from simulators.control import Control, world_commands, world_names
+from simulators.devices import SimulatedSite
+from simulators.platform import Address, Platform
+from simulators.residents import Habits, Resident, plan, stay_of
+
+STOP_S = 6.0
+PEOPLE = {"ada": "48291357", "bo": "73950162", "chen": "61837402", "dana": "20594873"}
+STAFF = {"wei": "90417265"}
+
+
+@dataclass(frozen=True, slots=True)
+class Demo:
+    """Everything that runs, and what a person needs to try it."""
+
+    site: Site
+    world: SimulatedSite
+    platform: Platform
+    folder: Path
+    token: str
+    broker: str
+
+    @property
+    def socket(self) -> Path:
+        """Where `commons tell` finds this world."""
+        return self.folder / "world.sock"
+
+    @property
+    def data(self) -> Path:
+        """The gateway's data folder."""
+        return self.folder / "data"
+
+    @property
+    def api(self) -> str:
+        """Where the gateway's API listens; empty until it does."""
+        with suppress(OSError):
+            return "http://" + (self.data / "listening").read_text().strip()
+        return ""
+
+
+@asynccontextmanager
+async def running(template: Path, folder: Path) -> AsyncIterator[Demo]:
+    """Start the demo of a site in an empty folder that there is, and end all of it cleanly."""
+    site = load_site(template, kinds(), demo=True)
+    async with AsyncExitStack() as stack:
+        port = free_port()
+        process, broker = await start_broker(folder, port)
+        stack.push_async_callback(_ended, process)
+        brokers = {
+            link.id: ("127.0.0.1", port)
+            for link in site.equipment.links.values()
+            if link.driver == "mqtt"
+        }
+        world = await stack.enter_async_context(SimulatedSite(site, brokers=brokers))
+        platform = await stack.enter_async_context(Platform(Address(port), site.id))
+        written = _site_folder(template, folder, world.overrides, port)
+        data = folder / "data"
+        data.mkdir(mode=0o700)
+        token = ApiTokens(data).add("demo", Role.TECHNICIAN, _wall_ms())
+        demo = Demo(site, world, platform, folder, token, broker)
+        gateway = await _gateway(written, data, folder / "gateway.log")
+        stack.push_async_callback(_ended, gateway)
+        commands = {
+            **world_commands(world),
+            "cut_uplink": platform.offline,
+            "mend_uplink": platform.online,
+        }
+        await stack.enter_async_context(Control(demo.socket, commands, world_names(world)))
+        life = asyncio.create_task(_life(demo))
+        stack.callback(life.cancel)
+        yield demo
+
+
+def _site_folder(
+    template: Path, folder: Path, links: Mapping[str, Mapping[str, Any]], port: int
+) -> Path:
+    """A copy of the site whose links lead to the simulated devices."""
+    written = folder / "site"
+    shutil.copytree(template, written)
+    yaml = YAML()
+    path = written / "site.yaml"
+    text = yaml.load(path)
+    for link, binding in links.items():
+        text["links"][link].update(binding)
+    settings = text.setdefault("settings", {})
+    settings["uplink"] = {"host": "127.0.0.1", "port": port}
+    settings["listen"] = "127.0.0.1:0"
+    with path.open("w", encoding="utf-8") as file:
+        yaml.dump(text, file)
+    return written
+
+
+async def _gateway(site: Path, data: Path, log: Path) -> asyncio.subprocess.Process:
+    with log.open("wb") as output:
+        return await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "gateway.cli", "run", "--demo"),
+            *("--site", str(site), "--data", str(data)),
+            stdout=output,
+            stderr=output,
+            # This machine's clock is good enough for a demo, whoever set it.
+            env={"COMMONS_CLOCK": "synchronised", **os.environ},
+        )
+
+
+async def _ended(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is not None:
+        return
+    process.send_signal(signal.SIGTERM)
+    try:
+        async with asyncio.timeout(STOP_S):
+            await process.wait()
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+
+
+# --- a day in the compound ----------------------------------------------------------------------
+
+
+async def _life(demo: Demo) -> None:
+    """People get their PINs and bookings, and live by them."""
+    platform = demo.platform
+    for name, pin in PEOPLE.items():
+        await platform.subject(name, pin=pin)
+    for name, pin in STAFF.items():
+        await platform.subject(name, roles=["staff", "responder"], pin=pin)
+        await platform.right(f"{name}-everywhere", name, ["*"])
+    random = Random(7)  # noqa: S311  # a simulation, to be repeated
+    now = _wall_ms()
+    async with asyncio.TaskGroup() as people:
+        for index, facility in enumerate(sorted(demo.site.facilities)):
+            if demo.site.facilities[facility].booking.value == "none":
+                continue
+            for turn, person in enumerate(_in_turn(list(PEOPLE), index)):
+                start = now - 2 * MINUTE_MS + turn * HOUR_MS
+                window = (start, start + HOUR_MS)
+                await platform.book(f"{facility}-{turn}", facility, [person], window)
+                stay = stay_of(demo.site, facility, person, PEOPLE[person], window)
+                resident = Resident(demo.world, stay, _wall_ms)
+                people.create_task(resident.live(plan(stay, Habits(), random)))
+
+
+def _in_turn(names: list[str], first: int) -> list[str]:
+    return names[first % len(names) :] + names[: first % len(names)]
+
+
+def _wall_ms() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,31 @@
+"""The demo starts, lives, is told what to do, and ends without a trace."""
+
+import subprocess
+from pathlib import Path
+
+import httpx
+import pytest
+
+from gateway.cli.demo import DEMO_SITE
+from simulators.control import ask
+from simulators.demo import Demo, running
+
+
+async def eventually(demo: Demo, fact: str) -> None:
+    await demo.platform.until(lambda it: fact in [entry.fact for entry in it.records], 30)
+
+
+@pytest.mark.timeout(90)
+async def test_the_demo_lives_and_is_told_what_to_do(tmp_path: Path) -> None:
+    async with running(DEMO_SITE, tmp_path) as demo:
+        await eventually(demo, "booking.applied")
+        call_point = next(iter(demo.site.safety.call_points))
+        await ask(demo.socket, "press", call_point)
+        await eventually(demo, "call.raised")
+        headers = {"Authorization": f"Bearer {demo.token}"}
+        async with httpx.AsyncClient(headers=headers) as client:
+            calls = (await client.get(f"{demo.api}/api/v1/calls")).json()
+            assert calls[0]["call_point"] == call_point
+        assert not demo.platform.problems
+    left = subprocess.run(["pgrep", "-f", str(tmp_path)], capture_output=True, check=False)
+    assert not left.stdout, "a process of the demo is still running"
