@@ -15,6 +15,7 @@ from gateway.api import (
     events,
     facilities,
     journal,
+    limits,
     metrics,
     people,
     places,
@@ -44,7 +45,6 @@ _RESOURCES = (
     sync,
 )
 PREFIX = "/api/v1"
-BODY_MAX = 16 * 1024 * 1024  # a snapshot of ten thousand bookings is a tenth of it
 DESCRIPTION = """One gateway's doors, bookings, emergency calls and journal.
 
 Errors are RFC 9457 problems. Times are UTC milliseconds, durations milliseconds. An action answers
@@ -66,11 +66,11 @@ def create_app(gateway: Gateway) -> FastAPI:
         openapi_url=None,  # published by `document`
         generate_unique_id_function=_operation_id,
         telemetry={"tracing": False, "metrics": False, "logs": False},
-        max_body_size=BODY_MAX,
     )
     app.state.gateway = gateway
     app.state.streams = events.Streams()
     problems.install(app)
+    app.add_middleware(limits.BodyLimit)
     for resource in _RESOURCES:
         app.include_router(resource.router, prefix=PREFIX)
     app.include_router(status.probes)

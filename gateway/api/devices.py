@@ -1,6 +1,6 @@
 """Devices, their points and links: are they heard, what do they say, what should they be."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 
 from fastapi import APIRouter
 
@@ -10,7 +10,7 @@ from gateway.api.auth import Caller, Staff
 from gateway.api.common import FaultShown, NameShown, Shown
 from gateway.api.parts import Gateway, Parts
 from gateway.api.problems import unknown
-from gateway.api.setpoints import ReadingShown, SetpointShown
+from gateway.api.setpoints import ReadingShown, SetpointShown, Wanted
 from gateway.domain.faults import Fault, Health
 from gateway.domain.points import PointRef
 from gateway.domain.profile import PollClass, ValueKind
@@ -18,6 +18,8 @@ from gateway.domain.site import Device, Link
 from gateway.domain.uses import uses
 
 router = APIRouter(tags=["devices"])
+
+Counted = defaultdict[str, Counter[str]]
 
 
 class UseShown(Shown):
@@ -73,7 +75,8 @@ class LinkShown(Shown):
 @router.get("/devices", responses=problems(401, 403), summary="Every device")
 async def devices(parts: Parts, _: Staff) -> list[DeviceShown]:
     """In the order of the site."""
-    return [_device(parts, one) for one in parts.views.site.equipment.devices.values()]
+    counted = _counted(parts)
+    return [_device(parts, one, counted) for one in parts.views.site.equipment.devices.values()]
 
 
 @router.get("/devices/{device}", responses=problems(401, 403, 404), summary="One device's points")
@@ -81,14 +84,16 @@ async def device_of(device: str, parts: Parts, caller: Staff) -> DeviceInDetail:
     """With every point of its profile."""
     found = known_device(parts, device)
     points = parts.views.site.equipment.profiles[found.profile].points
-    shown = [point(parts, PointRef(device, name), caller) for name in points]
-    return DeviceInDetail(**dict(_device(parts, found)), points=shown)
+    wanted = setpoints.wanted(parts)
+    shown = [point(parts, PointRef(device, name), caller, wanted) for name in points]
+    return DeviceInDetail(**dict(_device(parts, found, _counted(parts))), points=shown)
 
 
 @router.get("/links", responses=problems(401, 403), summary="Every link")
 async def links(parts: Parts, _: Staff) -> list[LinkShown]:
     """In the order of the site."""
-    return [_link(parts, one) for one in parts.views.site.equipment.links.values()]
+    counted = _counted(parts)
+    return [_link(parts, one, counted) for one in parts.views.site.equipment.links.values()]
 
 
 @router.get("/links/{link}", responses=problems(401, 403, 404), summary="One link")
@@ -97,7 +102,7 @@ async def link_of(link: str, parts: Parts, _: Staff) -> LinkShown:
     found = parts.views.site.equipment.links.get(link)
     if found is None:
         raise unknown("link", link, parts.views.site.equipment.links)
-    return _link(parts, found)
+    return _link(parts, found, _counted(parts))
 
 
 def known_device(parts: Gateway, device: str) -> Device:
@@ -118,11 +123,11 @@ def known_point(parts: Gateway, text: str) -> PointRef:
     return PointRef(name, point_name)
 
 
-def point(parts: Gateway, ref: PointRef, caller: Caller) -> PointShown:
+def point(parts: Gateway, ref: PointRef, caller: Caller, wanted: Wanted) -> PointShown:
     """A point as the caller may see it."""
     site = parts.views.site
     spec = site.equipment.spec_of(ref)
-    wanted = setpoints.wanted(parts).get(ref)
+    setpoint = wanted.get(ref)
     return PointShown(
         point=str(ref),
         kind=spec.kind,
@@ -130,14 +135,23 @@ def point(parts: Gateway, ref: PointRef, caller: Caller) -> PointShown:
         poll=spec.poll,
         uses=[UseShown(use=one.use.value, owner=one.owner) for one in uses(site).get(ref, ())],
         read=setpoints.reading(parts, ref),
-        setpoint=setpoints.show(parts, wanted, caller) if wanted is not None else None,
+        setpoint=setpoints.show(parts, setpoint, caller) if setpoint is not None else None,
     )
 
 
-def _device(parts: Gateway, device: Device) -> DeviceShown:
+def _counted(parts: Gateway) -> Counted:
+    """Counters by link and by device; asked for once a request."""
+    counted: Counted = defaultdict(Counter)
+    for (link, device, what), count in parts.views.counters().items():
+        counted[f"link:{link}"][what] += count
+        if device:
+            counted[f"device:{device}"][what] += count
+    return counted
+
+
+def _device(parts: Gateway, device: Device, counted: Counted) -> DeviceShown:
     views = parts.views
     heard = views.readings.heard_ms(device.id)
-    counted = views.counters().items()
     return DeviceShown(
         id=device.id,
         name=NameShown.of(device.name),
@@ -146,24 +160,20 @@ def _device(parts: Gateway, device: Device) -> DeviceShown:
         profile=device.profile,
         health=views.health().get(f"device:{device.id}", Health.UNKNOWN),
         heard_age_ms=views.now().mono_ms - heard if heard is not None else None,
-        counters={what: count for (_, name, what), count in counted if name == device.id},
+        counters=dict(counted[f"device:{device.id}"]),
         faults=_faults(parts, device.id),
     )
 
 
-def _link(parts: Gateway, link: Link) -> LinkShown:
+def _link(parts: Gateway, link: Link, counted: Counted) -> LinkShown:
     views = parts.views
-    counters: Counter[str] = Counter()
-    for (name, _, what), count in views.counters().items():
-        if name == link.id:
-            counters[what] += count
     devices = views.site.equipment.devices.values()
     return LinkShown(
         id=link.id,
         driver=link.driver,
         health=views.health().get(f"link:{link.id}", Health.UNKNOWN),
         devices=[device.id for device in devices if device.link == link.id],
-        counters=dict(counters),
+        counters=dict(counted[f"link:{link.id}"]),
         faults=_faults(parts, link.id),
     )
 

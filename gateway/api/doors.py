@@ -6,12 +6,13 @@ from fastapi import APIRouter, Depends
 from fastapi.responses import JSONResponse
 from pydantic import Field, SecretStr
 
+from gateway.api import setpoints
 from gateway.api.actions import ACTION, act, problems
 from gateway.api.auth import Anybody, Caller, OnSite, only
 from gateway.api.common import Asked, FaultShown, Line, NameShown, Person, Shown
 from gateway.api.parts import Gateway, Parts
 from gateway.api.problems import forbidden, unknown
-from gateway.api.setpoints import SetpointShown, of_points
+from gateway.api.setpoints import SetpointShown, Wanted
 from gateway.domain.events import CredentialPresented, DoorOverridden
 from gateway.domain.faults import Fault
 from gateway.domain.reasons import reason
@@ -118,13 +119,14 @@ Presenter = Annotated[Caller, Depends(only(Role.DESK, Role.TECHNICIAN, Role.RESI
 @router.get("", responses=problems(401), summary="Every door, as it is now")
 async def doors(parts: Parts, caller: Anybody) -> list[DoorShown]:
     """Doors in the order of the site."""
-    return [show(parts, door, caller) for door in parts.views.site.doors.values()]
+    wanted = setpoints.wanted(parts)
+    return [show(parts, door, caller, wanted) for door in parts.views.site.doors.values()]
 
 
 @router.get("/{door}", responses=problems(401, 404), summary="One door, as it is now")
 async def door_of(door: str, parts: Parts, caller: Anybody) -> DoorShown:
     """The door."""
-    return show(parts, known(parts, door), caller)
+    return show(parts, known(parts, door), caller, setpoints.wanted(parts))
 
 
 @router.post(
@@ -157,7 +159,7 @@ def known(parts: Gateway, door: str) -> Door:
     return found
 
 
-def show(parts: Gateway, door: Door, caller: Caller) -> DoorShown:
+def show(parts: Gateway, door: Door, caller: Caller, wanted: Wanted) -> DoorShown:
     """A door as the caller may see it."""
     state, now = parts.views.state, parts.views.now()
     status = state.get(DoorStatus, door.id) or DoorStatus(door.id)
@@ -173,7 +175,11 @@ def show(parts: Gateway, door: Door, caller: Caller) -> DoorShown:
         grant=_grant(status.grant, caller),
         passage_until_ms=status.passage_until_ms,
         held_open=status.held_open_told,
-        setpoints=of_points(parts, caller, door.points.strike, door.points.hold),
+        setpoints=[
+            setpoints.show(parts, wanted[ref], caller)
+            for ref in (door.points.strike, door.points.hold)
+            if ref is not None and ref in wanted
+        ],
         faults=_faults(parts, door),
     )
 

@@ -23,7 +23,6 @@ from gateway.api.journal import check_cursor, head_of, show
 from gateway.api.parts import Gateway, Parts
 from gateway.api.problems import ProblemError
 from gateway.domain.errors import StoreError
-from gateway.domain.records import JournalRecord
 from gateway.domain.subjects import Role
 
 router = APIRouter(tags=["journal"])
@@ -112,24 +111,28 @@ class _Stream:
         finally:
             streams.open -= 1
 
-    async def _news(self, page: Page | None) -> AsyncIterator[str]:
+    async def _news(self, desk: Page | None) -> AsyncIterator[str]:
         """Calls first, then the records that are there."""
         while True:
-            for call in page.take() if page is not None else ():
+            for call in desk.take() if desk is not None else ():
                 yield told("call", call)
             try:
-                records = await asyncio.to_thread(self._read, self._after, PAGE_RECORDS)
+                page = await asyncio.to_thread(self._page, self._after)
             except StoreError:
                 return  # lost: calls still come, and the journal once it can be read again
-            for record in records:
-                yield self._record(record)
-            if len(records) < PAGE_RECORDS:
+            for seq, text in page:
+                self._after = seq
+                yield text
+            if len(page) < PAGE_RECORDS:
                 return
 
-    def _record(self, record: JournalRecord) -> str:
-        self._after = record.position.seq
-        shown = show(record, self._caller)
-        return told(shown.type, shown.model_dump_json(exclude_none=True), record.position.seq)
+    def _page(self, after: int) -> list[tuple[int, str]]:
+        """The next records as events, made in a thread: reading many takes a while."""
+        shown = (show(record, self._caller) for record in self._read(after, PAGE_RECORDS))
+        return [
+            (one.seq, told(one.type, one.model_dump_json(exclude_none=True), one.seq))
+            for one in shown
+        ]
 
     async def _wait(self, streams: Streams, page: Page | None) -> bool:
         """Until there may be news; False when the line was quiet for the whole heartbeat."""

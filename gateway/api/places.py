@@ -1,7 +1,9 @@
 """The tree of places, each with what is in it and the worst that is the matter there."""
 
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterable
 from enum import StrEnum
+from typing import Protocol
 
 from fastapi import APIRouter
 
@@ -45,8 +47,8 @@ class PlaceShown(Shown):
 @router.get("", responses=problems(401), summary="The tree of places")
 async def places(parts: Parts, _: Anybody) -> list[PlaceShown]:
     """From its roots."""
-    found = parts.views.site.places.values()
-    return [_show(parts, place) for place in found if place.parent is None]
+    tree = _Tree(parts)
+    return [tree.show(place) for place in tree.below[None]]
 
 
 @router.get("/{place}", responses=problems(401, 404), summary="One place and all below it")
@@ -55,39 +57,60 @@ async def place_of(place: str, parts: Parts, _: Anybody) -> PlaceShown:
     found = parts.views.site.places.get(place)
     if found is None:
         raise unknown("place", place, parts.views.site.places)
-    return _show(parts, found)
+    return _Tree(parts).show(found)
 
 
-def _show(parts: Gateway, place: Place) -> PlaceShown:
-    site = parts.views.site
-    below = [_show(parts, one) for one in site.places.values() if one.parent == place.id]
-    calls = sum(call.open for call in parts.views.state.where(Call, "place", place.id))
-    faults = sum(place.id in fault.places for fault in parts.views.state.all(Fault))
-    calls += sum(one.calls for one in below)
-    faults += sum(one.faults for one in below)
-    return PlaceShown(
-        id=place.id,
-        name=NameShown.of(place.name),
-        parent=place.parent,
-        state=_worst(
-            fire=any(_fires(parts, place.id)) or any(p.state is PlaceState.FIRE for p in below),
+class _Tree:
+    """What is where, gathered once for a whole answer."""
+
+    def __init__(self, parts: Gateway) -> None:
+        site, state = parts.views.site, parts.views.state
+        self.below: defaultdict[str | None, list[Place]] = defaultdict(list)
+        for place in site.places.values():
+            self.below[place.parent].append(place)
+        self._in: dict[str, dict[str, list[str]]] = {
+            "doors": _by_place(site.doors.values()),
+            "facilities": _by_place(site.facilities.values()),
+            "call_points": _by_place(site.safety.call_points.values()),
+            "fire_zones": _by_place(site.safety.fire_zones.values()),
+        }
+        self._calls = Counter(call.place for call in state.all(Call) if call.open)
+        self._faults = Counter(place for fault in state.all(Fault) for place in fault.places)
+        latched = {latch.id for latch in state.all(FireLatch) if latch.latched}
+        zones = site.safety.fire_zones.values()
+        self._fires = {zone.place for zone in zones if zone.id in latched}
+
+    def show(self, place: Place) -> PlaceShown:
+        """A place and all below it."""
+        below = [self.show(one) for one in self.below[place.id]]
+        calls = self._calls[place.id] + sum(one.calls for one in below)
+        faults = self._faults[place.id] + sum(one.faults for one in below)
+        fire = place.id in self._fires or any(one.state is PlaceState.FIRE for one in below)
+        return PlaceShown(
+            id=place.id,
+            name=NameShown.of(place.name),
+            parent=place.parent,
+            state=_worst(fire=fire, calls=calls, faults=faults),
             calls=calls,
             faults=faults,
-        ),
-        calls=calls,
-        faults=faults,
-        doors=[one.id for one in site.doors.values() if one.place == place.id],
-        facilities=[one.id for one in site.facilities.values() if one.place == place.id],
-        call_points=[one.id for one in site.safety.call_points.values() if one.place == place.id],
-        fire_zones=[one.id for one in site.safety.fire_zones.values() if one.place == place.id],
-        places=below,
-    )
+            places=below,
+            **{kind: found.get(place.id, []) for kind, found in self._in.items()},
+        )
 
 
-def _fires(parts: Gateway, place: str) -> Iterator[bool]:
-    for zone in parts.views.site.safety.fire_zones.values():
-        latch = parts.views.state.get(FireLatch, zone.id)
-        yield zone.place == place and latch is not None and latch.latched
+class _Placed(Protocol):
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def place(self) -> str: ...
+
+
+def _by_place(things: Iterable[_Placed]) -> dict[str, list[str]]:
+    found: defaultdict[str, list[str]] = defaultdict(list)
+    for thing in things:
+        found[thing.place].append(thing.id)
+    return found
 
 
 def _worst(*, fire: bool, calls: int, faults: int) -> PlaceState:

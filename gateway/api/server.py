@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from gateway.domain.errors import GatewayError
 
 STOP_WITHIN_S = 2
+CONNECTIONS_MAX = 256
 TICK_S = 1.0
 UNANSWERED_MS = 20_000  # a page whose machine is gone is not live any more
 
@@ -58,6 +59,7 @@ class ApiServer:
             server_header=False,
             timeout_graceful_shutdown=STOP_WITHIN_S,
             ws="none",
+            limit_concurrency=CONNECTIONS_MAX,
         )
         config.load()
         self._server = _Server(config)

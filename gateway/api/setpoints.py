@@ -1,5 +1,6 @@
 """Setpoints beside what is read: what a point should be, why, and what it is."""
 
+from collections.abc import Mapping
 from typing import Literal
 
 from gateway.api.auth import Caller
@@ -11,6 +12,7 @@ from gateway.domain.reasons import Reason, reason
 from gateway.domain.uses import Use, uses
 
 Kind = Literal["level", "lease", "pulse"]
+Wanted = Mapping[PointRef, Setpoint]
 
 
 class ReadingShown(Shown):
@@ -48,8 +50,8 @@ def reading(gateway: Gateway, ref: PointRef) -> ReadingShown:
     )
 
 
-def wanted(gateway: Gateway) -> dict[PointRef, Setpoint]:
-    """Every setpoint there is, by its point."""
+def wanted(gateway: Gateway) -> Wanted:
+    """Every setpoint there is, by its point; asked for once a request."""
     return {one.ref: one for one in gateway.views.desired()}
 
 
@@ -66,12 +68,6 @@ def show(gateway: Gateway, setpoint: Setpoint, caller: Caller) -> SetpointShown:
         read=read,
         agrees=_agrees(setpoint, read),
     )
-
-
-def of_points(gateway: Gateway, caller: Caller, *refs: PointRef | None) -> list[SetpointShown]:
-    """What is wanted of these points, where anything is."""
-    found = wanted(gateway)
-    return [show(gateway, found[ref], caller) for ref in refs if ref is not None and ref in found]
 
 
 def _without_person(why: Reason, caller: Caller) -> Reason:

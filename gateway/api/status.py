@@ -18,6 +18,7 @@ from gateway.domain.errors import StoreError
 from gateway.domain.events import CallerFine, Stream
 from gateway.domain.faults import Fault, Health
 from gateway.domain.now import Trust
+from gateway.ports import JournalReader
 
 router = APIRouter(tags=["gateway"])
 probes = APIRouter(tags=["probes"])
@@ -43,7 +44,10 @@ class StorageShown(Shown):
 
 
 class JournalShown(Shown):
-    """The journal's head, and how far the platform has it. None while it cannot be read."""
+    """The journal's head, and how far the platform has it. None while it cannot be read.
+
+    `distance`: records that the platform has not acknowledged, those of earlier epochs with them.
+    """
 
     epoch: str | None
     head: int | None
@@ -127,13 +131,18 @@ async def status(parts: Parts, _: Staff) -> StatusShown:
 async def journal_of(parts: Gateway) -> JournalShown:
     """Head and the platform's cursor, read off the event loop."""
     try:
-        head = await asyncio.to_thread(parts.journal.head)
-        cursor = await asyncio.to_thread(parts.journal.cursor, PLATFORM_READER)
+        return await asyncio.to_thread(_journal, parts.journal)
     except StoreError:
         return JournalShown(epoch=None, head=None, platform=None, distance=None)
-    return JournalShown(
-        epoch=head.epoch, head=head.seq, platform=cursor, distance=max(0, head.seq - cursor)
+
+
+def _journal(journal: JournalReader) -> JournalShown:
+    head, cursor = journal.head(), journal.cursor(PLATFORM_READER)
+    earlier = sum(
+        one.head().seq - one.cursor(PLATFORM_READER) for one in journal.earlier(PLATFORM_READER)
     )
+    distance = max(0, head.seq - cursor) + earlier
+    return JournalShown(epoch=head.epoch, head=head.seq, platform=cursor, distance=distance)
 
 
 def _applied(parts: Gateway, stream: Stream) -> AppliedShown:

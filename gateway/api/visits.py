@@ -11,11 +11,12 @@ from gateway.api.actions import problems
 from gateway.api.auth import Caller, Staff
 from gateway.api.common import Asked, FaultShown, Shown
 from gateway.api.journal import check_cursor, head_of
-from gateway.api.parts import Gateway, Parts
+from gateway.api.parts import Parts
 from gateway.api.problems import unknown
 from gateway.domain.faults import Fault
 from gateway.domain.records import Fact, JournalRecord
 from gateway.domain.visits import Visit
+from gateway.ports import JournalReader
 
 router = APIRouter(tags=["visits"])
 
@@ -76,7 +77,7 @@ async def visits(
         return VisitsPage(open=going_on, closed=[], next_after=0, more=False)
     head = await head_of(parts)
     check_cursor(head, wanted.after)
-    closed, reached = await _closed(parts, wanted, caller)
+    closed, reached = await asyncio.to_thread(_closed, parts.journal, wanted, caller)
     return VisitsPage(open=going_on, closed=closed, next_after=reached, more=reached < head.seq)
 
 
@@ -89,14 +90,14 @@ async def faults(parts: Parts, _: Staff) -> list[FaultShown]:
     return [FaultShown.of(fault) for fault in found]
 
 
-async def _closed(
-    parts: Gateway, wanted: VisitsAsked, caller: Caller
+def _closed(
+    journal: JournalReader, wanted: VisitsAsked, caller: Caller
 ) -> tuple[list[VisitShown], int]:
     """Visits that ended after the cursor, and how far the journal was read for them."""
     found: list[VisitShown] = []
     reached = wanted.after or 0
     for _ in range(PAGES_MAX):
-        page = await asyncio.to_thread(parts.journal.read, reached, PAGE_RECORDS)
+        page = journal.read(reached, PAGE_RECORDS)
         for record in page:
             reached = record.position.seq
             if record.fact is Fact.VISIT_CLOSED and record.payload is not None:

@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from pydantic import Field
 
-from gateway.api import devices, doors, facilities, judge, people
+from gateway.api import devices, doors, facilities, judge, people, setpoints
 from gateway.api.actions import problems
 from gateway.api.auth import Anybody, Caller
 from gateway.api.common import Asked, ReasonShown, Shown
@@ -81,7 +81,7 @@ def _check(asked: Wondering, caller: Caller) -> None:
 
 
 def _why_point(parts: Gateway, text: str, caller: Caller) -> Because:
-    point = devices.point(parts, devices.known_point(parts, text), caller)
+    point = devices.point(parts, devices.known_point(parts, text), caller, setpoints.wanted(parts))
     because = point.setpoint.reason if point.setpoint else ReasonShown.of(reason("ok"))
     return Because(reason=because, point=point)
 
@@ -102,7 +102,7 @@ def _why_credential(parts: Gateway, asked: Wondering) -> Because:
 
 
 def _why_door(parts: Gateway, asked: Wondering, caller: Caller) -> Because:
-    shown = doors.show(parts, doors.known(parts, asked.door), caller)
+    shown = doors.show(parts, doors.known(parts, asked.door), caller, setpoints.wanted(parts))
     judged = _judged(parts, asked, caller)
     because = shown.setpoints[0].reason if shown.setpoints else ReasonShown.of(reason("ok"))
     if judged:

@@ -118,6 +118,12 @@ class Rig:
             )
             connection.commit()
 
+    def hide_journal(self) -> None:
+        """From now on the journal cannot be read either."""
+        with closing(sqlite3.connect(self.file)) as connection:
+            connection.execute("ALTER TABLE journal RENAME TO hidden")
+            connection.commit()
+
     async def people(self) -> None:
         """Ada, with a PIN, and Bob."""
         digest = KeyedCredentials(KEY).pin(PIN).digest
