@@ -37,6 +37,7 @@ class SimulatedSite:
     """A town on its wires. `brokers` gives the address of each MQTT link's broker.
 
     `retains` is how radio bridges are set: their states are kept by the broker, or are not.
+    `as_written` serves everything at the ports, device files and brokers of the site's own files.
     """
 
     def __init__(
@@ -46,17 +47,21 @@ class SimulatedSite:
         brokers: Mapping[str, tuple[str, int]] | None = None,
         seed: int = 1,
         retains: bool = True,
-        now_ms: Callable[[], int] = mono_ms,
+        as_written: bool = False,
     ) -> None:
-        self.now_ms = now_ms
-        self.town: Town = build_town(site, now_ms())
+        self.now_ms: Callable[[], int] = mono_ms
+        self.town: Town = build_town(site, mono_ms())
         noise = Random(seed)  # noqa: S311  # a simulation, to be repeated
-        self.lines = Lines(self.town, brokers or {}, noise, now_ms)
+        self.lines = Lines(self.town, brokers or {}, noise, mono_ms, as_written=as_written)
         self.lines.retains = retains
         self._tasks: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Self:
-        await self.lines.start()
+        try:
+            await self.lines.start()
+        except BaseException:
+            await self.lines.stop()
+            raise
         self._tasks.append(asyncio.create_task(self._tick()))
         return self
 

@@ -1,7 +1,8 @@
 """The wires of a simulated site: a face for each device, on each of the site's links.
 
 Rules: ports and device files are free ones, told in `overrides` as link bindings. A broker is
-somebody else's; the gateway reaches it through a wire of ours, so that the link can be cut.
+somebody else's; the gateway reaches it through a wire of ours, so that the link can be cut. With
+`as_written` everything is where the site's files say it is, and a broker's link cannot be cut.
 """
 
 import asyncio
@@ -9,18 +10,22 @@ from collections.abc import Callable, Mapping
 from random import Random
 from typing import Any
 
+from drivers.mqtt.binding import parse
+from gateway.domain.errors import GatewayError
 from gateway.domain.profile import PointSpec
 from gateway.domain.site import Device, Link
 from simulators.faults import Faults
 from simulators.modbus_face import ModbusRtuFace, ModbusTcpFace
 from simulators.modbus_units import unit_of
 from simulators.modbus_wire import RtuFramer, TcpFramer
+from simulators.mqtt_face import BrokerAddress
 from simulators.readers import JsonReader
 from simulators.town import Town
 from simulators.wire import Wire
 from simulators.zigbee import zigbee_device
 from simulators.zigbee_bridge import ZigbeeBridge
 
+LOOPBACK = "127.0.0.1"
 ModbusFace = ModbusTcpFace | ModbusRtuFace
 
 
@@ -33,17 +38,20 @@ class Lines:
         brokers: Mapping[str, tuple[str, int]],
         noise: Random,
         now_ms: Callable[[], int],
+        *,
+        as_written: bool = False,
     ) -> None:
         self.overrides: dict[str, dict[str, Any]] = {}
         self.faults = {device: Faults() for device in town.site.equipment.devices}
         self.buses: dict[str, ModbusFace] = {}
         self.bridges: dict[str, ZigbeeBridge] = {}
         self.readers: dict[str, JsonReader] = {}
-        self.brokers = dict(brokers)
+        self.brokers = {link: BrokerAddress(*address) for link, address in brokers.items()}
         self.retains = True
         self._town = town
         self._noise = noise
         self._now_ms = now_ms
+        self._as_written = as_written
         self._wires: dict[str, Wire] = {}
 
     async def start(self) -> None:
@@ -76,18 +84,12 @@ class Lines:
         return [device for device in devices if device.link == link]
 
     async def cut(self, link: str) -> None:
-        """Cut a link's wire: connections drop, and no new one succeeds."""
-        if link in self._wires:
-            await self._wires[link].cut()
-        else:
-            await self.buses[link].cut()
+        """Cut a link's wire: connections drop, and no new one succeeds. Raises GatewayError."""
+        await self._wire(link).cut()
 
     async def mend(self, link: str) -> None:
         """The wire is whole again, at the same address."""
-        if link in self._wires:
-            await self._wires[link].mend()
-        else:
-            await self.buses[link].restore()
+        await self._wire(link).mend()
 
     def present(self, device: str, kind: str, text: str, identifier: str = "") -> None:
         """A keypad or reader says what was presented at it."""
@@ -110,12 +112,14 @@ class Lines:
         if alone:
             await self.mend(link)
         if device in self.readers:
-            await self.readers[device].start(*self.brokers[link])
+            await self.readers[device].start(self.brokers[link])
 
     async def restart_bridge(self, link: str) -> None:
         """The bridge of a link restarts, and sends cached states as if they were fresh."""
+        if link not in self.bridges:
+            raise GatewayError(f"link {link} has no radio bridge; known: {', '.join(self.bridges)}")
         await self.bridges[link].stop()
-        await self.bridges[link].start(*self.brokers[link])
+        await self.bridges[link].start(self.brokers[link])
 
     async def _serve_modbus(self, link: Link) -> None:
         units = {
@@ -128,22 +132,31 @@ class Lines:
         face: ModbusFace
         if link.driver == "modbus_rtu":
             face = ModbusRtuFace(units, self._noise, int(link.binding.get("baudrate", 9_600)))
+            if self._as_written:
+                face.path = str(link.binding["port"])
             await face.start()
             self.overrides[link.id] = {"port": face.path}
         else:
             framer = RtuFramer if link.binding.get("framing") == "rtu" else TcpFramer
             face = ModbusTcpFace(units, self._noise, framer)
+            if self._as_written:
+                face.port = _own_port(link)
             await face.start()
-            self.overrides[link.id] = {"host": "127.0.0.1", "port": face.port}
+            self.overrides[link.id] = {"host": LOOPBACK, "port": face.port}
         self.buses[link.id] = face
 
+    def _wire(self, link: str) -> ModbusFace | Wire:
+        wire = self._wires.get(link) or self.buses.get(link)
+        if wire is None:
+            raise GatewayError(f"link {link} runs over a broker of its own and cannot be cut here")
+        return wire
+
     async def _serve_mqtt(self, link: Link) -> None:
-        host, port = self.brokers.setdefault(
-            link.id, (str(link.binding["host"]), int(link.binding.get("port", 1883)))
-        )
-        wire = self._wires[link.id] = Wire(host, port)
-        await wire.mend()
-        self.overrides[link.id] = {"host": "127.0.0.1", "port": wire.port}
+        broker = self.brokers.setdefault(link.id, _broker_of(link))
+        if not self._as_written:
+            wire = self._wires[link.id] = Wire(broker.host, broker.port)
+            await wire.mend()
+            self.overrides[link.id] = {"host": LOOPBACK, "port": wire.port}
         radio = {}
         for device in self.on_link(link.id):
             profile = self._town.site.equipment.profiles[device.profile]
@@ -151,7 +164,7 @@ class Lines:
                 radio[device.id] = str(device.binding["topic"])
             else:
                 self.readers[device.id] = JsonReader(device, profile)
-                await self.readers[device.id].start(host, port)
+                await self.readers[device.id].start(broker)
         if radio:
             await self._serve_radio(link.id, radio)
 
@@ -164,7 +177,7 @@ class Lines:
         bridge = self.bridges[link] = ZigbeeBridge(base, devices, self.faults, self._now_ms)
         bridge.retains = self.retains
         self._connect_radio(bridge, devices)
-        await bridge.start(*self.brokers[link])
+        await bridge.start(self.brokers[link])
 
     def _connect_radio(self, bridge: ZigbeeBridge, devices: Mapping[str, object]) -> None:
         """Buttons and locks report happenings through their bridge."""
@@ -176,6 +189,22 @@ class Lines:
         for device, lock in self._town.locks.items():
             if device in devices:
                 lock.acted = _acts(bridge, device)
+
+
+def _own_port(link: Link) -> int:
+    """The port that the site says, if it is on this machine. Raises GatewayError."""
+    host = str(link.binding.get("host", LOOPBACK))
+    if host not in (LOOPBACK, "localhost", "::1"):
+        raise GatewayError(
+            f"link {link.id}: found host {host}; a simulation can only be on this machine"
+        )
+    return int(link.binding.get("port", 502))
+
+
+def _broker_of(link: Link) -> BrokerAddress:
+    """The broker that the site says. Raises ConfigError or OSError."""
+    found = parse(link)
+    return BrokerAddress(found.host, found.port, found.login.username, found.login.password())
 
 
 def _sends(bridge: ZigbeeBridge, device: str, spec: PointSpec) -> Callable[[], None]:

@@ -6,6 +6,7 @@ on a serial bus and "no target" on TCP, as a gateway in front of a bus answers.
 """
 
 import asyncio
+import contextlib
 import os
 import tempfile
 import tty
@@ -13,6 +14,7 @@ from collections.abc import Callable, Mapping
 from random import Random
 from typing import Protocol, cast
 
+from gateway.domain.errors import GatewayError
 from simulators.faults import Faults
 from simulators.modbus_wire import (
     DEVICE_FAILURE,
@@ -74,9 +76,12 @@ class ModbusTcpFace:
     async def start(self) -> None:
         """Listen: on a free port at first, on the same one ever after."""
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(
-            lambda: _TcpConnection(self), "127.0.0.1", self.port, reuse_address=True
-        )
+        try:
+            self._server = await loop.create_server(
+                lambda: _TcpConnection(self), "127.0.0.1", self.port, reuse_address=True
+            )
+        except OSError as error:
+            raise GatewayError(f"port {self.port}: expected a free one: {error}") from error
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def cut(self) -> None:
@@ -88,7 +93,7 @@ class ModbusTcpFace:
             connection.abort()
         await asyncio.sleep(0)
 
-    async def restore(self) -> None:
+    async def mend(self) -> None:
         """Listen again."""
         if self._server is None:
             await self.start()
@@ -152,7 +157,7 @@ class _TcpConnection(asyncio.Protocol):
 class ModbusRtuFace:
     """Units on one serial bus, at the far end of a pseudo-terminal.
 
-    `path` is a link that keeps its name over `cut` and `restore`. Bytes take the time they take at
+    `path` is a link that keeps its name over `cut` and `mend`. Bytes take the time they take at
     `baud_rate`.
     """
 
@@ -168,24 +173,33 @@ class ModbusRtuFace:
         self._heard_s = 0.0
 
     async def start(self) -> None:
-        """Plug the bus in."""
-        self._near, self._far = os.openpty()
-        tty.setraw(self._far)  # this end stays open: a client that leaves must not end the bus
-        os.symlink(os.ttyname(self._far), self.path)
-        os.set_blocking(self._near, False)
-        asyncio.get_running_loop().add_reader(self._near, self._heard)
+        """Plug the bus in. Raises GatewayError."""
+        near, far = os.openpty()
+        tty.setraw(far)  # this end stays open: a client that leaves must not end the bus
+        os.set_blocking(near, False)
+        try:
+            _link(os.ttyname(far), self.path)
+        except OSError as error:
+            os.close(near)
+            os.close(far)
+            raise GatewayError(
+                f"{self.path}: expected a device file to be made: {error}"
+            ) from error
+        self._near, self._far = near, far
+        asyncio.get_running_loop().add_reader(near, self._heard)
 
     async def cut(self) -> None:
         """Pull the adapter out: its device file is gone, and open ones fail."""
         if self._near < 0:
             return
         asyncio.get_running_loop().remove_reader(self._near)
-        os.unlink(self.path)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.path)
         os.close(self._near)
         os.close(self._far)
         self._near = -1
 
-    async def restore(self) -> None:
+    async def mend(self) -> None:
         """Plug it in again."""
         if self._near < 0:
             await self.start()
@@ -214,4 +228,12 @@ class ModbusRtuFace:
 
     def _send(self, bus: int, frame: bytes) -> None:
         if frame and bus == self._near:
-            os.write(bus, frame)
+            with contextlib.suppress(BlockingIOError):  # nobody reads: the line loses it
+                os.write(bus, frame)
+
+
+def _link(device: str, path: str) -> None:
+    """Give a device another name; one left by a simulation that was killed is taken over."""
+    if os.path.islink(path) and not os.path.exists(path):
+        os.unlink(path)
+    os.symlink(device, path)

@@ -16,7 +16,7 @@ from gateway.domain.points import PointRef
 from gateway.domain.site import Device
 from simulators.modbus_wire import ILLEGAL_ADDRESS, ILLEGAL_FUNCTION, ILLEGAL_VALUE, Refusal, Unit
 from simulators.models.relay import Relay
-from simulators.town import Town
+from simulators.town import Town, channel_of
 
 FLASH_STEP_MS = 100
 FLASH_ON, FLASH_OFF, ALL_RELAYS = 0x0200, 0x0400, 0x00FF
@@ -102,7 +102,10 @@ class RelayBoardUnit:
         self._now_ms = now_ms
         self._inverted = frozenset(device.binding.get("invert", ()))
         self._points = town.site.equipment.profiles[device.profile].points
-        self._relays = [town.relays.setdefault((device.id, n), Relay()) for n in range(1, 9)]
+        refs = [PointRef(device.id, point) for point in self._points]
+        last = max((channel_of(ref) or 0 for ref in refs), default=0)
+        numbers = range(1, last + 1)
+        self._relays = [town.relays.setdefault((device.id, n), Relay()) for n in numbers]
 
     def read_bits(self, table: str, address: int, count: int) -> Sequence[bool]:
         """Relays, or inputs as they are wired."""

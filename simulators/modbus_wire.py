@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from gateway.domain.errors import MalformedError
+
 ILLEGAL_FUNCTION, ILLEGAL_ADDRESS, ILLEGAL_VALUE, DEVICE_FAILURE, NO_TARGET = 1, 2, 3, 4, 11
 BIT_TABLES = {1: "coil", 2: "discrete"}
 WORD_TABLES = {3: "holding", 4: "input"}
@@ -61,6 +63,8 @@ def answer(unit: Unit, pdu: bytes) -> bytes:
         return bytes((pdu[0] | 0x80, refusal.code))
     except (struct.error, IndexError):
         return bytes((pdu[0] | 0x80, ILLEGAL_VALUE))
+    except MalformedError:  # what it is stuck at fits in no register of it
+        return bytes((pdu[0] | 0x80, DEVICE_FAILURE))
 
 
 def _served(unit: Unit, pdu: bytes) -> bytes:

@@ -9,7 +9,7 @@ import contextlib
 import json
 import socket
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import aiomqtt
@@ -18,6 +18,16 @@ from gateway.runtime.tasks import cancelled
 
 RETRY_S = 0.2
 Heard = Callable[[str, bytes], None]
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerAddress:
+    """Where a broker is, and who we are to it."""
+
+    host: str
+    port: int
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +59,9 @@ class Manners:
 class MqttFace:
     """One client of a broker."""
 
-    def __init__(self, host: str, port: int, manners: Manners, **options: Any) -> None:
-        self._address = (host, port)
+    def __init__(self, address: BrokerAddress, manners: Manners) -> None:
+        self._address = address
         self._manners = manners
-        self._options = options
         self._outgoing: asyncio.Queue[Said] = asyncio.Queue()
         self._task: asyncio.Task[None] | None = None
         self._connected = asyncio.Event()
@@ -93,10 +102,12 @@ class MqttFace:
     def _made(self) -> aiomqtt.Client:
         will = self._manners.will
         return aiomqtt.Client(
-            *self._address,
+            self._address.host,
+            self._address.port,
+            username=self._address.username,
+            password=self._address.password,
             protocol=aiomqtt.ProtocolVersion.V311,
             will=aiomqtt.Will(will.topic, will.payload, will.qos, will.retain) if will else None,
-            **self._options,
         )
 
     async def _serve(self, client: aiomqtt.Client) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from gateway.domain.profile import Edge, Profile
 from gateway.domain.site import Device
-from simulators.mqtt_face import Manners, MqttFace, Said, said
+from simulators.mqtt_face import BrokerAddress, Manners, MqttFace, Said, said
 
 
 class JsonReader:
@@ -19,14 +19,14 @@ class JsonReader:
         self._availability = str(profile.binding.get("availability", "{topic}/availability"))
         self._face: MqttFace | None = None
 
-    async def start(self, host: str, port: int) -> None:
+    async def start(self, broker: BrokerAddress) -> None:
         """Come up on a broker."""
         availability = self._filled(self._availability)
         manners = Manners(
             will=said(availability, "offline", retain=True),
             greetings=lambda: [said(availability, "online", retain=True)],
         )
-        self._face = MqttFace(host, port, manners)
+        self._face = MqttFace(broker, manners)
         await self._face.start()
 
     async def vanish(self) -> None:

@@ -62,6 +62,11 @@ class CallPointView:
         return any(lamp.flashing(self.now_ms()) for lamp in self.town.lamps(self.id))
 
     @property
+    def presses(self) -> int:
+        """How often its button was pressed."""
+        return self.town.buttons[self.id].presses
+
+    @property
     def sounded(self) -> tuple[tuple[int, bool], ...]:
         """When its first siren went on and off, oldest first."""
         return self.town.sirens(self.id)[0].edges(self.now_ms())

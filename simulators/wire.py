@@ -67,7 +67,8 @@ class Wire:
             while data := await reader.read(65_536):
                 writer.write(data)
                 await writer.drain()
-        self._drop(writer)
+        self._writers.discard(writer)
+        writer.close()  # and not abort: the last word still goes out
 
     def _drop(self, writer: asyncio.StreamWriter) -> None:
         self._writers.discard(writer)

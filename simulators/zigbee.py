@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from gateway.domain.points import PointRef
-from gateway.domain.profile import ValueKind
+from gateway.domain.profile import Profile, ValueKind
 from gateway.domain.uses import uses
 from simulators.models.button import Button
 from simulators.models.lock import Lock
@@ -135,13 +135,11 @@ class BinaryFacet(Quiet):
         self._town = town
         self._ref = ref
         self._name = name
-        self._on, self._off = SAID.get(name, (True, False))
-        self.exposes = [binary(name, self._on, self._off)]
+        self.exposes = [binary(name, _said(name, True), _said(name, False))]
 
     def state(self, now_ms: int) -> dict[str, Any]:
         """Its value."""
-        active = bool(self._town.value(self._ref, now_ms))
-        return {self._name: self._on if active else self._off}
+        return {self._name: _said(self._name, bool(self._town.value(self._ref, now_ms)))}
 
 
 class NumberFacet(Quiet):
@@ -244,14 +242,15 @@ class ZigbeeDevice:
     id: str
     friendly_name: str
     facets: tuple[Facet, ...]
-    hits: Callable[[], int] = lambda: 0
+    hits: Callable[[], int]
+    stuck: Callable[[], dict[str, Any]]
 
     def state(self, now_ms: int) -> dict[str, Any]:
-        """All its properties."""
+        """All its properties, with what is stuck as it is stuck."""
         found: dict[str, Any] = {"linkquality": 120}
         for facet in self.facets:
             found |= facet.state(now_ms)
-        return found
+        return found | self.stuck()
 
     def echo(self, message: Mapping[str, Any]) -> dict[str, Any]:
         """What is echoed of a command."""
@@ -314,5 +313,24 @@ def zigbee_device(town: Town, id_: str, friendly_name: str) -> ZigbeeDevice:
         if ref.device == id_ and isinstance(sensor, MotionSensor)
     ]
     return ZigbeeDevice(
-        id_, friendly_name, tuple(facets), lambda: sum(sensor.hits for sensor in hits)
+        id_,
+        friendly_name,
+        tuple(facets),
+        lambda: sum(sensor.hits for sensor in hits),
+        lambda: _stuck(town, id_, profile),
     )
+
+
+def _stuck(town: Town, id_: str, profile: Profile) -> dict[str, Any]:
+    """The properties of a device that are stuck, as the bridge would say them."""
+    stuck = {}
+    for spec in profile.points.values():
+        ref, name = PointRef(id_, spec.name), str(spec.binding.get("path", ""))
+        if name and ref in town.stuck:
+            stuck[name] = _said(name, town.stuck[ref])
+    return stuck
+
+
+def _said(name: str, value: Any) -> Any:
+    """How the bridge says a value of a property."""
+    return SAID[name][0 if value else 1] if name in SAID else value

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from simulators.faults import Faults
-from simulators.mqtt_face import Manners, MqttFace, Said, object_of, said
+from simulators.mqtt_face import BrokerAddress, Manners, MqttFace, Said, object_of, said
 from simulators.zigbee import ZigbeeDevice
 
 REPORT_MS = 300_000
@@ -46,7 +46,7 @@ class ZigbeeBridge:
         self._face: MqttFace | None = None
         self._by_name = {device.friendly_name: device for device in devices.values()}
 
-    async def start(self, host: str, port: int) -> None:
+    async def start(self, broker: BrokerAddress) -> None:
         """Come up on a broker."""
         manners = Manners(
             will=said(f"{self._base}/bridge/state", OFFLINE, retain=True),
@@ -59,7 +59,7 @@ class ZigbeeBridge:
         for device in self._devices.values():
             if device.id not in self._cached:
                 self._remember(device)
-        self._face = MqttFace(host, port, manners)
+        self._face = MqttFace(broker, manners)
         await self._face.start()
 
     async def stop(self) -> None:

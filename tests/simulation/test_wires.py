@@ -5,12 +5,15 @@ import os
 import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
-from pymodbus.client import AsyncModbusSerialClient
+from fixtures.broker import Broker, free_port
+from pymodbus.client import AsyncModbusSerialClient, AsyncModbusTcpClient
 from pymodbus.exceptions import ModbusException
 from simulation.sites import BOARD, name, profile, small_site, spec
 
+from gateway.domain.errors import GatewayError
 from gateway.domain.points import PointRef
 from gateway.domain.profile import ValueKind
 from gateway.domain.site import (
@@ -24,6 +27,7 @@ from gateway.domain.site import (
 )
 from simulators.devices import SimulatedSite
 from simulators.modbus_wire import RtuFramer, TcpFramer, crc
+from simulators.wire import Wire
 
 METER = profile(
     "meter",
@@ -165,6 +169,9 @@ async def test_reads_outside_the_rows_are_refused_with_the_right_code(
     assert (await client.read_input_registers(0x200, count=2, device_id=2)).exception_code == 2
     assert (await client.read_input_registers(0, count=41, device_id=2)).exception_code == 3
     assert (await client.read_holding_registers(0, count=2, device_id=2)).exception_code == 1
+    world.stick(PointRef("meter", "voltage"), "broken")
+    assert (await client.read_input_registers(0, count=2, device_id=2)).exception_code == 4
+    world.unstick(PointRef("meter", "voltage"))
     world.faults["meter"].refuses = True
     assert (await client.read_input_registers(0, count=2, device_id=2)).exception_code == 4
 
@@ -259,3 +266,79 @@ async def test_a_board_that_restarts_drops_its_relays(
         await client.read_coils(3, count=1, device_id=1)
     await away
     assert not (await client.read_coils(3, count=1, device_id=1)).bits[0]
+
+
+def written_site(folder: Path, tcp_port: int, broker: Broker) -> Site:
+    """The serial bus site with a board on TCP and a broker, at addresses of this machine."""
+    site = bus_site()
+    links = {
+        "bus": Link("bus", "modbus_rtu", {"port": str(folder / "ttyBUS"), "baudrate": 115_200}),
+        "host": Link("host", "modbus_tcp", {"host": "127.0.0.1", "port": tcp_port}),
+        "mqtt": Link("mqtt", "mqtt", {"host": broker.host, "port": broker.port}),
+    }
+    devices = dict(site.equipment.devices)
+    devices["board"] = replace(devices["board"], link="host")
+    return replace(site, equipment=replace(site.equipment, links=links, devices=devices))
+
+
+async def test_a_site_is_served_where_its_files_say(tmp_path: Path, broker: Broker) -> None:
+    port = free_port()
+    site = written_site(tmp_path, port, broker)
+    async with SimulatedSite(site, as_written=True) as world:
+        assert world.site.equipment.links == site.equipment.links
+        serial = AsyncModbusSerialClient(
+            str(tmp_path / "ttyBUS"), baudrate=115_200, timeout=0.5, retries=0
+        )
+        host = AsyncModbusTcpClient("127.0.0.1", port=port, timeout=0.5, retries=0)
+        assert await serial.connect()
+        assert await host.connect()
+        assert (await serial.read_input_registers(3, count=1, device_id=3)).registers == [420]
+        assert len((await host.read_coils(0, count=8, device_id=1)).bits) == 8
+        serial.close()
+        host.close()
+        with pytest.raises(GatewayError, match="cannot be cut"):
+            await world.cut_link("mqtt")
+        (tmp_path / "ttyBUS").unlink()
+        with pytest.raises(GatewayError, match=f"port {port}: expected a free one"):
+            await SimulatedSite(site, as_written=True).__aenter__()
+
+
+async def test_a_device_file_of_another_is_left_alone_and_one_left_behind_is_taken_over(
+    tmp_path: Path, broker: Broker
+) -> None:
+    site = written_site(tmp_path, free_port(), broker)
+    path = tmp_path / "ttyBUS"
+    path.symlink_to("/dev/null")
+    with pytest.raises(GatewayError, match="File exists"):
+        await SimulatedSite(site, as_written=True).__aenter__()
+    path.unlink()
+    path.symlink_to(tmp_path / "gone")
+    async with SimulatedSite(site, as_written=True):
+        assert path.exists()
+
+
+async def test_a_host_elsewhere_cannot_be_simulated(tmp_path: Path, broker: Broker) -> None:
+    site = written_site(tmp_path, 502, broker)
+    links = {"host": Link("host", "modbus_tcp", {"host": "192.0.2.7"})}
+    site = replace(site, equipment=replace(site.equipment, links=links))
+    with pytest.raises(GatewayError, match=r"192\.0\.2\.7.*only be on this machine"):
+        await SimulatedSite(site, as_written=True).__aenter__()
+
+
+async def test_the_last_word_before_a_goodbye_goes_through_a_wire() -> None:
+    heard = bytearray()
+    done = asyncio.Event()
+
+    async def server(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heard.extend(await reader.read(-1))
+        writer.close()
+        done.set()
+
+    listening = await asyncio.start_server(server, "127.0.0.1", 0)
+    async with listening, Wire("127.0.0.1", listening.sockets[0].getsockname()[1]) as wire:
+        _, writer = await asyncio.open_connection("127.0.0.1", wire.port)
+        writer.write(b"x" * 3_000_000 + b"bye")
+        writer.close()
+        await asyncio.wait_for(done.wait(), 5)
+    assert len(heard) == 3_000_003
+    assert heard.endswith(b"bye")

@@ -161,6 +161,10 @@ async def test_faults_show_as_what_they_are_and_heal(here: Driven) -> None:
     here.world.heal("air")
     assert await here.world.until(lambda: here.kept.health["meter"] is Health.ONLINE, 10)
     assert await here.world.until(lambda: here.kept.health["sos"] is Health.ONLINE)
+    here.world.stick(PointRef("lock", "lock_state"), "not_fully_locked")
+    await here.reads("lock/lock_state", "not_fully_locked")
+    here.world.stick(PointRef("contact", "open"), True)
+    await here.reads("contact/open", True)
     here.world.stick(PointRef("air", "co2"), 900)
     await here.reads("air/co2", 900)
 
