@@ -304,6 +304,7 @@ class Notification:
     step: int
     channel: Channel
     body: Mapping[str, Any]
+    decided: Now | None = None  # when the step was taken
 
 
 class TokenHolder(Protocol):

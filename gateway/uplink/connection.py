@@ -86,7 +86,7 @@ class Connection:
 async def connect(
     broker: Broker,
     protocol: aiomqtt.ProtocolVersion,
-    identifier: str,
+    identifier: str | None,
     will: aiomqtt.Will | None = None,
     bytes_max: int = 0,
 ) -> AsyncIterator[Connection]:

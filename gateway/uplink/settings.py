@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from gateway.domain.errors import ConfigError, Problem
 
@@ -40,6 +40,12 @@ class Broker(_Strict):
     plain: bool = False  # without TLS over a network: somebody said so knowingly
     keepalive_s: int = Field(default=30, ge=5, le=3_600)
     timeout_ms: int = Field(default=10_000, ge=100)
+
+    @field_validator("protocol", mode="before")
+    @classmethod
+    def _version(cls, found: object) -> object:
+        """Links to devices say 5 or 311."""
+        return {5: "5", 311: "3.1.1"}.get(found, found) if isinstance(found, int) else found
 
     @model_validator(mode="after")
     def _login(self) -> "Broker":

@@ -16,11 +16,9 @@ import aiomqtt
 import structlog
 
 from gateway.domain.calls import Call
-from gateway.domain.errors import GatewayError, UplinkError
+from gateway.domain.errors import UplinkError
 from gateway.domain.events import Stream
-from gateway.domain.reasons import reason
 from gateway.domain.records import Position
-from gateway.domain.state import Reply, Result
 from gateway.uplink import answers, messages, status
 from gateway.uplink.connection import V5, V311, Connection, ProtocolRefusedError, connect
 from gateway.uplink.messages import Asked, NonsenseError
@@ -51,6 +49,7 @@ class Health:
     connections: int = 0
     malformed: int = 0
     answered: int = 0
+    failures: int = 0  # bugs of our own
     dropped: int = 0  # came faster than they could be asked; the platform repeats them
 
 
@@ -114,6 +113,11 @@ class Uplink:
                 await self._serve(link)
         except UplinkError as error:
             return error
+        except Exception as error:
+            # A bug here must not take doors and calls with it: the uplink alone waits and goes on.
+            log.exception("uplink_failed", gateway=self.gateway)
+            self.health.failures += 1
+            return UplinkError(f"a bug of our own: {type(error).__name__}: {error}")
         return UplinkError("the connection ended")
 
     async def _serve(self, link: Connection) -> None:
@@ -195,21 +199,24 @@ class Uplink:
             except NonsenseError as error:
                 await self._answer_nonsense(link, error)
                 continue
-            try:
-                reply = await self._around.engine.ask(asked.event)
-            except GatewayError as error:
-                log.warning("uplink_ask_failed", about=asked.about, why=str(error))
-                reply = Reply(Result.REJECTED, reason("storage_lost"), durable=False)
+            reply = await self._around.engine.ask(asked.event)
             await link.publish(self._topics.answer, answers.replied(asked, reply))
             self.health.answered += 1
 
     async def _understand(self, name: str, payload: bytes, retained: bool) -> Asked:
-        if name == "command":
-            return messages.command(payload)
-        around = (Stream(name), payload, retained, self._around.credentials)
-        if len(payload) >= _LARGE_BYTES:
-            return await asyncio.to_thread(messages.sync, *around)
-        return messages.sync(*around)
+        try:
+            if name == "command":
+                return messages.command(payload)
+            said = (Stream(name), payload, retained, self._around.credentials)
+            if len(payload) >= _LARGE_BYTES:
+                return await asyncio.to_thread(messages.sync, *said)
+            return messages.sync(*said)
+        except NonsenseError:
+            raise
+        except Exception as error:
+            # The platform repeats what is not answered: a bug on one message must not stop others.
+            log.error("uplink_message_failed", topic=name, error=type(error).__name__)
+            raise NonsenseError({"topic": name}, ("a message that we can understand",)) from None
 
     async def _answer_nonsense(self, link: Connection, error: NonsenseError) -> None:
         self.health.malformed += 1

@@ -271,12 +271,12 @@ async def test_a_gateway_that_lost_its_folder_gets_everything_again(
         async with gateway(tmp_path / "old", broker.port):
             await desk.subject("ann", pin="271828", card="04:A1:B2:C3")
             await desk.book("b1", "study", ["ann"], window())
+            await desk.until(lambda p: p.facts("booking.applied"))
         async with gateway(tmp_path / "new", broker.port) as rig:
             await until(lambda: rig.state.get(Booking, "b1"))
             await until(lambda: rig.state.count(Credential) == 2)
             assert rig.state.get(Subject, "ann") is not None
-            await desk.until(lambda p: p.facts("booking.applied"))
-    assert len(desk.ledger.books) == 2
+            await desk.until(lambda p: len(p.ledger.books) == 2 and p.facts("booking.applied"))
     assert desk.problems == []
 
 

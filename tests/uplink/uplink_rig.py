@@ -23,13 +23,19 @@ from gateway.domain.records import Fact, Position, Record
 from gateway.domain.site import Channel, ChannelKind, Escalation, Site
 from gateway.domain.site import Step as EscalationStep
 from gateway.domain.state import State
-from gateway.ports import Batch, Loaded, Stamped
+from gateway.notify.dispatcher import Dispatcher
+from gateway.notify.dispatcher import Times as NotifyTimes
+from gateway.notify.mqtt import MqttNotifier
+from gateway.notify.platform import PlatformNotifier
+from gateway.notify.webhook import WebhookNotifier
+from gateway.ports import Batch, Loaded, Notifier, Stamped
 from gateway.runtime.engine import Engine
 from gateway.runtime.readings import Readings
 from gateway.runtime.reconcile import Reconciler
 from gateway.runtime.step import Step
 from gateway.security.credentials import KeyedCredentials
 from gateway.store.store import SqliteStore, StoreOptions
+from gateway.uplink.once import Publisher
 from gateway.uplink.settings import UplinkSettings
 from gateway.uplink.surroundings import Surroundings
 from gateway.uplink.uplink import Uplink
@@ -134,6 +140,7 @@ class Rig:
     engine: Engine
     uplink: Uplink
     settings: UplinkSettings
+    dispatcher: Dispatcher
 
     @property
     def state(self) -> State:
@@ -228,9 +235,18 @@ async def gateway(
         engine.step.unsaved,
     )
     uplink = Uplink(uplink_settings, around, "0.1.0", random.Random(7).random)
+    notifiers: dict[ChannelKind, Notifier] = {
+        ChannelKind.WEBHOOK: WebhookNotifier(clock.wall_ms),
+        ChannelKind.MQTT: MqttNotifier(Publisher(lambda: site.equipment.links)),
+        ChannelKind.PLATFORM: PlatformNotifier(engine, store.journal, uplink.acknowledged, 5),
+    }
+    times = NotifyTimes(again_s=0.1, again_max_s=0.2)
+    dispatcher = Dispatcher(engine, around.views, notifiers, times)
+    engine.listen(dispatcher.decided)
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(engine.run()), group.create_task(uplink.run())]
-        yield Rig(store, engine, uplink, uplink_settings)
+        yield Rig(store, engine, uplink, uplink_settings, dispatcher)
+        await dispatcher.stop()
         for task in tasks:
             task.cancel()
     await engine.stop()
