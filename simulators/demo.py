@@ -119,7 +119,7 @@ def _site_folder(
 async def _gateway(site: Path, data: Path, log: Path) -> asyncio.subprocess.Process:
     with log.open("wb") as output:
         return await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "gateway.cli", "run", "--demo"),
+            *(sys.executable, "-m", "gateway", "--demo"),
             *("--site", str(site), "--data", str(data)),
             stdout=output,
             stderr=output,

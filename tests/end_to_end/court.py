@@ -45,7 +45,7 @@ class Court:
         self.log = self.data.parent / f"gateway-{time.monotonic_ns()}.log"
         with self.log.open("wb") as output:
             self.process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "gateway.cli", "run"),
+                *(sys.executable, "-m", "gateway"),
                 *("--site", str(self.folder), "--data", str(self.data)),
                 stdout=output,
                 stderr=output,

@@ -1,0 +1,52 @@
+"""`python -m gateway`: the daemon itself, with nothing imported that it does not need.
+
+`commons run` is the same for people; it puts this in its own place.
+"""
+
+import argparse
+import asyncio
+import signal
+import sys
+from pathlib import Path
+
+import uvloop
+
+from gateway.bootstrap import Gateway, Options
+from gateway.domain.errors import ConfigError, GatewayError
+from gateway.logs import configure
+
+REFUSED, WRONG_SITE = 1, 2
+
+
+def main() -> int:
+    """Run the gateway of a site until it is told to stop; the exit code."""
+    parser = argparse.ArgumentParser("gateway", description=main.__doc__)
+    parser.add_argument("--site", type=Path, required=True)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--log", default="info")
+    parser.add_argument("--demo", action="store_true", help="allow what is fit for a demo only")
+    asked = parser.parse_args()
+    configure(asked.log)
+    try:
+        uvloop.run(_serve(Options(asked.site, asked.data, demo=asked.demo)))
+    except ConfigError as error:
+        print(error, file=sys.stderr)  # noqa: T201 (what a person must read)
+        return WRONG_SITE
+    except GatewayError as error:
+        print(error, file=sys.stderr)  # noqa: T201
+        return REFUSED
+    return 0
+
+
+async def _serve(options: Options) -> None:
+    gateway = Gateway(options)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    loop.add_signal_handler(signal.SIGHUP, gateway.reload)
+    await gateway.serve(stop)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
