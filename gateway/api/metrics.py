@@ -1,26 +1,18 @@
-"""Metrics for Prometheus, made when asked for: no label whose values grow with use (RULES U5)."""
+"""Metrics for Prometheus (RULES U5). Its client is imported when somebody first asks."""
 
-from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+import asyncio
+from importlib import import_module
 
 from fastapi import APIRouter, Response
-from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
-from prometheus_client.registry import Collector
 
 from gateway.api.actions import problems
 from gateway.api.auth import Staff
-from gateway.api.parts import Gateway, Parts
-from gateway.api.status import JournalShown, journal_of
-from gateway.domain.calls import Call, CallState
-from gateway.domain.faults import Fault, Health
-from gateway.domain.now import Trust
+from gateway.api.parts import Parts
+from gateway.api.status import journal_of
 
 router = APIRouter(tags=["probes"])
 
 MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-OPEN = [state for state in CallState if state is not CallState.CLEARED]
 
 
 @router.get(
@@ -34,88 +26,5 @@ OPEN = [state for state in CallState if state is not CallState.CLEARED]
 )
 async def metrics(parts: Parts, _: Staff) -> Response:
     """Counted since the start; a scraper sends a token like everybody else."""
-    registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Everything(parts, await journal_of(parts)))
-    return Response(generate_latest(registry), media_type=MEDIA_TYPE)
-
-
-@dataclass(frozen=True, eq=False)
-class _Everything(Collector):
-    """All metrics at this moment."""
-
-    parts: Gateway
-    journal: JournalShown
-
-    def describe(self) -> Iterable[Metric]:
-        """Nothing: the registry is made for one answer."""
-        return ()
-
-    def collect(self) -> Iterator[Metric]:
-        """Every family."""
-        views = self.parts.views
-        yield _gauge("info", "The version that runs.", "version", {self.parts.version: 1})
-        yield from self._counters()
-        yield from self._health()
-        calls = Counter(call.state for call in views.state.all(Call))
-        yield _gauge("calls_open", "Open calls.", "state", {s.value: calls[s] for s in OPEN})
-        faults = Counter(fault.reason.code for fault in views.state.all(Fault))
-        yield _gauge("faults_open", "Open faults.", "code", faults)
-        yield _one("storage_lost", "1 while the store is lost.", int(bool(views.storage_lost())))
-        trust = views.now().trust
-        trusts = {one.value: int(one is trust) for one in Trust}
-        yield _gauge("clock_trust", "1 for how the clock is trusted.", "trust", trusts)
-        yield _one("desk_pages", "Desk pages that are open.", self.parts.desk.pages)
-        yield from self._journal()
-
-    def _journal(self) -> Iterator[Metric]:
-        if self.journal.head is not None and self.journal.distance is not None:
-            yield _one("journal_head", "The last record committed.", self.journal.head)
-            what = "Records the platform has not acknowledged."
-            yield _one("platform_distance", what, self.journal.distance)
-
-    def _counters(self) -> Iterator[Metric]:
-        """The gateway's own counters by name; those of links and devices by link."""
-        own: Counter[str] = Counter()
-        links: Counter[tuple[str, str]] = Counter()
-        for (link, _, what), count in self.parts.views.counters().items():
-            if link:
-                links[link, what] += count
-            else:
-                own[what] += count
-        for what, count in sorted(own.items()):
-            family = CounterMetricFamily(f"commons_{what}", f"{what} since the start.")
-            family.add_metric([], count)
-            yield family
-        family = CounterMetricFamily(
-            "commons_link", "What happened on a link since the start.", labels=["link", "what"]
-        )
-        for (link, what), count in sorted(links.items()):
-            family.add_metric([link, what], count)
-        yield family
-
-    def _health(self) -> Iterator[Metric]:
-        equipment, health = self.parts.views.site.equipment, self.parts.views.health()
-        up = {id_: int(health.get(f"link:{id_}") is Health.ONLINE) for id_ in equipment.links}
-        yield _gauge("link_up", "1 while a link is online.", "link", up)
-        family = GaugeMetricFamily(
-            "commons_devices", "Devices of a link by health.", labels=["link", "health"]
-        )
-        found = Counter(
-            (device.link, health.get(f"device:{device.id}", Health.UNKNOWN))
-            for device in equipment.devices.values()
-        )
-        for link in equipment.links:
-            for state in Health:
-                family.add_metric([link, state.value], found[link, state])
-        yield family
-
-
-def _gauge(name: str, what: str, label: str, values: dict[str, int]) -> GaugeMetricFamily:
-    family = GaugeMetricFamily(f"commons_{name}", what, labels=[label])
-    for value, count in sorted(values.items()):
-        family.add_metric([value], count)
-    return family
-
-
-def _one(name: str, what: str, value: int) -> GaugeMetricFamily:
-    return GaugeMetricFamily(f"commons_{name}", what, value=value)
+    exposition = await asyncio.to_thread(import_module, "gateway.api.exposition")
+    return Response(exposition.exposed(parts, await journal_of(parts)), media_type=MEDIA_TYPE)

@@ -1,0 +1,106 @@
+"""Metrics as Prometheus reads them, made when asked for: no label whose values grow with use."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from gateway.api.parts import Gateway
+from gateway.api.status import JournalShown
+from gateway.domain.calls import Call, CallState
+from gateway.domain.faults import Fault, Health
+from gateway.domain.now import Trust
+
+OPEN = [state for state in CallState if state is not CallState.CLEARED]
+
+
+def exposed(parts: Gateway, journal: JournalShown) -> bytes:
+    """The text of all metrics at this moment."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Everything(parts, journal))
+    return generate_latest(registry)
+
+
+@dataclass(frozen=True, eq=False)
+class _Everything(Collector):
+    """All metrics at this moment."""
+
+    parts: Gateway
+    journal: JournalShown
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing: the registry is made for one answer."""
+        return ()
+
+    def collect(self) -> Iterator[Metric]:
+        """Every family."""
+        views = self.parts.views
+        yield _gauge("info", "The version that runs.", "version", {self.parts.version: 1})
+        yield from self._counters()
+        yield from self._health()
+        calls = Counter(call.state for call in views.state.all(Call))
+        yield _gauge("calls_open", "Open calls.", "state", {s.value: calls[s] for s in OPEN})
+        faults = Counter(fault.reason.code for fault in views.state.all(Fault))
+        yield _gauge("faults_open", "Open faults.", "code", faults)
+        yield _one("storage_lost", "1 while the store is lost.", int(bool(views.storage_lost())))
+        trust = views.now().trust
+        trusts = {one.value: int(one is trust) for one in Trust}
+        yield _gauge("clock_trust", "1 for how the clock is trusted.", "trust", trusts)
+        yield _one("desk_pages", "Desk pages that are open.", self.parts.desk.pages)
+        yield from self._journal()
+
+    def _journal(self) -> Iterator[Metric]:
+        if self.journal.head is not None and self.journal.distance is not None:
+            yield _one("journal_head", "The last record committed.", self.journal.head)
+            what = "Records the platform has not acknowledged."
+            yield _one("platform_distance", what, self.journal.distance)
+
+    def _counters(self) -> Iterator[Metric]:
+        """The gateway's own counters by name; those of links and devices by link."""
+        own: Counter[str] = Counter()
+        links: Counter[tuple[str, str]] = Counter()
+        for (link, _, what), count in self.parts.views.counters().items():
+            if link:
+                links[link, what] += count
+            else:
+                own[what] += count
+        for what, count in sorted(own.items()):
+            family = CounterMetricFamily(f"commons_{what}", f"{what} since the start.")
+            family.add_metric([], count)
+            yield family
+        family = CounterMetricFamily(
+            "commons_link", "What happened on a link since the start.", labels=["link", "what"]
+        )
+        for (link, what), count in sorted(links.items()):
+            family.add_metric([link, what], count)
+        yield family
+
+    def _health(self) -> Iterator[Metric]:
+        equipment, health = self.parts.views.site.equipment, self.parts.views.health()
+        up = {id_: int(health.get(f"link:{id_}") is Health.ONLINE) for id_ in equipment.links}
+        yield _gauge("link_up", "1 while a link is online.", "link", up)
+        family = GaugeMetricFamily(
+            "commons_devices", "Devices of a link by health.", labels=["link", "health"]
+        )
+        found = Counter(
+            (device.link, health.get(f"device:{device.id}", Health.UNKNOWN))
+            for device in equipment.devices.values()
+        )
+        for link in equipment.links:
+            for state in Health:
+                family.add_metric([link, state.value], found[link, state])
+        yield family
+
+
+def _gauge(name: str, what: str, label: str, values: dict[str, int]) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(f"commons_{name}", what, labels=[label])
+    for value, count in sorted(values.items()):
+        family.add_metric([value], count)
+    return family
+
+
+def _one(name: str, what: str, value: int) -> GaugeMetricFamily:
+    return GaugeMetricFamily(f"commons_{name}", what, value=value)
