@@ -26,7 +26,7 @@ TIMEOUT_USUAL_MS = 300
 
 NEEDED: Mapping[ChannelKind, tuple[str, ...]] = {
     ChannelKind.MQTT: ("link", "topic"),
-    ChannelKind.WEBHOOK: ("url",),
+    ChannelKind.WEBHOOK: ("url", "secret_file"),
 }
 
 

@@ -9,7 +9,8 @@ import asyncio
 import hmac
 import json
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -50,9 +51,11 @@ class WebhookNotifier:
         self._wall_ms = wall_ms
         self._clients: dict[str, tuple[WebhookBinding, httpx.AsyncClient]] = {}
 
-    async def prepare(self, channel: Channel) -> None:
-        """Get ready now what the first call would wait for. Raises GatewayError."""
-        await self._client(channel)
+    async def prepare(self, channels: Iterable[Channel]) -> None:
+        """Get ready now what the first call would wait for; what is wrong shows with that call."""
+        for channel in channels:
+            with suppress(GatewayError):
+                await self._client(channel)
 
     async def deliver(self, notification: Notification) -> str:
         """Post a call; the status that confirmed it. Raises GatewayError when none did."""

@@ -65,7 +65,9 @@ def test_e4_the_platform_is_no_offline_step(site):
     assert only(site).startswith("site.yaml:6: channels.sounder.offline: found true")
 
 
-@pytest.mark.parametrize(("kind", "missing"), [("webhook", ["url"]), ("mqtt", ["link", "topic"])])
+@pytest.mark.parametrize(
+    ("kind", "missing"), [("webhook", ["secret_file", "url"]), ("mqtt", ["link", "topic"])]
+)
 def test_a_channel_says_how_it_is_reached(site, kind, missing):
     replace(site / "site.yaml", "{kind: output}", f"{{kind: {kind}, offline: true}}")
     assert said(site) == [
