@@ -20,6 +20,7 @@ from config.models import (
     PlaceFile,
     SiteFile,
 )
+from config.references import profile_of
 from gateway.domain.now import HOUR_MS, SECOND_MS
 from gateway.domain.points import PointRef, refs
 from gateway.domain.profile import Profile
@@ -71,7 +72,7 @@ def site_of(draft: Draft, profiles: Mapping[str, Profile]) -> Site:
             profiles=profiles,
             heartbeat=refs(head.heartbeat),
         ),
-        safety=_safety(draft),
+        safety=_safety(draft, profiles),
         settings=_settings(head.settings),
     )
 
@@ -99,11 +100,20 @@ def works_offline(model: ChannelFile) -> bool:
     return model.kind in OFFLINE if model.offline is None else model.offline
 
 
-def supervision_of(model: CallPointFile) -> int:
-    """Silence after which a call point gives no cover (E5): polled ones are heard all the time."""
+def supervision_of(model: CallPointFile, profile: Profile | None) -> int:
+    """Silence after which a call point gives no cover (E5).
+
+    As the site says, else 2.2 times the interval in which its model reports by itself; what is
+    polled is heard all the time.
+    """
     if model.supervision_ms is not None:
         return model.supervision_ms
-    return 25 * HOUR_MS if model.wiring is Wiring.MESSAGE else 180 * SECOND_MS
+    if model.wiring is not Wiring.MESSAGE:
+        return 180 * SECOND_MS
+    every_s = profile.binding.get("expected_s") if profile is not None else None
+    if isinstance(every_s, int | float) and every_s > 0:
+        return min(round(every_s * 2.2 * SECOND_MS), 25 * HOUR_MS)
+    return 25 * HOUR_MS
 
 
 def _model(item: Item[M]) -> M:
@@ -166,9 +176,14 @@ def _facility(item: Item[FacilityFile], model: FacilityFile) -> Facility:
     )
 
 
-def _safety(draft: Draft) -> Safety:
+def _safety(draft: Draft, profiles: Mapping[str, Profile]) -> Safety:
     return Safety(
-        call_points={one.id: _call_point(one, model) for one, model in draft.valid(CallPointFile)},
+        call_points={
+            one.id: _call_point(
+                one, model, profile_of(draft, profiles, PointRef.parse(model.point).device)
+            )
+            for one, model in draft.valid(CallPointFile)
+        },
         escalations={one.id: _escalation(one, model) for one, model in draft.valid(EscalationFile)},
         channels={
             one.id: Channel(one.id, model.kind, works_offline(model), model.own)
@@ -183,7 +198,9 @@ def _safety(draft: Draft) -> Safety:
     )
 
 
-def _call_point(item: Item[CallPointFile], model: CallPointFile) -> CallPoint:
+def _call_point(
+    item: Item[CallPointFile], model: CallPointFile, profile: Profile | None
+) -> CallPoint:
     outputs = model.outputs
     return CallPoint(
         id=item.id,
@@ -193,7 +210,7 @@ def _call_point(item: Item[CallPointFile], model: CallPointFile) -> CallPoint:
         escalation=model.escalation,
         wiring=model.wiring,
         outputs=CallOutputs(refs(outputs.sirens), refs(outputs.lamps), tuple(outputs.releases)),
-        supervision_ms=supervision_of(model),
+        supervision_ms=supervision_of(model, profile),
     )
 
 

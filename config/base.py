@@ -1,5 +1,6 @@
 """What all our models of files share: strict types, no unknown keys, durations in any unit."""
 
+import math
 from dataclasses import MISSING, fields
 from typing import Annotated, Any
 
@@ -9,10 +10,12 @@ from pydantic_core import PydanticCustomError
 from config.files import UNITS_MS, spellings
 from config.problems import ID_PATTERN, REFERENCE_PATTERN
 
+TEN_YEARS_MS = 10 * 366 * UNITS_MS["days"]
+
 Id = Annotated[str, Field(pattern=ID_PATTERN)]
 Reference = Annotated[str, Field(pattern=REFERENCE_PATTERN)]
 Text = Annotated[str, Field(min_length=1)]
-Milliseconds = Annotated[int, Field(ge=0)]
+Milliseconds = Annotated[int, Field(ge=0, le=TEN_YEARS_MS)]
 Chosen = Field(strict=False)  # an enumeration is written as its text
 
 
@@ -57,4 +60,6 @@ class Open(Strict):
 def _to_ms(written: str, value: Any) -> Any:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return value  # said of it below, as of any wrong type
+    if not math.isfinite(value):
+        return value
     return round(value * UNITS_MS[written.rpartition("_")[2]])

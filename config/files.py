@@ -107,9 +107,9 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 def _child(node: Node | None, step: str | int) -> tuple[str | int, int, Node] | None:
-    if isinstance(node, SequenceNode) and isinstance(step, int) and step < len(node.value):
-        item = node.value[step]
-        return step, item.start_mark.line + 1, item
+    if isinstance(node, SequenceNode) and str(step).isdigit() and int(step) < len(node.value):
+        item = node.value[int(step)]
+        return int(step), item.start_mark.line + 1, item
     if isinstance(node, MappingNode):
         keys = {str(key.value): (key, value) for key, value in node.value}
         for name in spellings(str(step)):

@@ -5,7 +5,7 @@ Rules:
 - The columns every driver shares are read here; all others are the driver's, which checks them.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
@@ -81,10 +81,20 @@ def _profile_of(
     if model.driver not in kinds:
         problems.add(document, ("driver",), unknown(model.driver, "a kind of driver", kinds))
     else:
-        problems.found.extend(
-            placed(problem, document) for problem in kinds[model.driver].check_profile(profile)
-        )
-    return profile if len(problems.found) == before else None
+        check = kinds[model.driver].check_profile
+        for problem in told_by(model.driver, "driver", lambda: check(profile)):
+            problems.found.append(placed(problem, document))
+    new = problems.found[before:]
+    return profile if all(problem.warning for problem in new) else None
+
+
+def told_by(driver: str, key: str, check: Callable[[], Iterable[Problem]]) -> list[Problem]:
+    """What a driver kind finds. A bug in a third party's check is told, not raised."""
+    try:
+        return list(check())
+    except Exception as error:  # whatever it is, the site is not the one to blame
+        what = f"{type(error).__name__}: {error}"
+        return [Problem("", key, f"the driver {driver} failed to judge it, by a bug in it: {what}")]
 
 
 def placed(problem: Problem, document: Document, path: KeyPath | None = None) -> Problem:

@@ -6,6 +6,7 @@ Rules:
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from config.draft import Draft, draft_of
 from config.files import read_texts
 from config.models import DeviceFile, LinkFile, SiteFile
 from config.problems import unknown
-from config.profiles import path_of, placed, profiles_of, shipped_ids, wanted
+from config.profiles import path_of, placed, profiles_of, shipped_ids, told_by, wanted
 from config.references import check_references
 from gateway.domain.errors import ConfigError, Problem
 from gateway.domain.profile import Profile
@@ -95,15 +96,16 @@ def _check_links(draft: Draft, profiles: Mapping[str, Profile], kinds: Kinds) ->
             for one, its in draft.valid(DeviceFile)
             if its.link == item.id and its.profile in profiles
         ]
+        kind = kinds[model.driver]
+        fit = [pair for pair in devices if kinds.get(profiles[pair[1].profile].driver) is kind]
         for one, its in devices:
-            driver = profiles[its.profile].driver
-            if kinds.get(driver) is not kinds[model.driver]:
-                said = f"found a profile for {driver}, expected one for {model.driver}, "
-                draft.wrong(one, ("profile",), said + f"as the link {item.id} is")
-        found = kinds[model.driver].check_link(
-            link_of(item, model), [device_of(*pair) for pair in devices], profiles
-        )
-        _place(draft, found)
+            if (one, its) not in fit:
+                said = f"found a profile for {profiles[its.profile].driver}, expected one for "
+                said += f"{model.driver}, as the link {item.id} is"
+                draft.wrong(one, ("profile",), said)
+        link, their = link_of(item, model), [device_of(*pair) for pair in fit]
+        check = partial(kind.check_link, link, their, profiles)
+        _place(draft, told_by(model.driver, f"links.{item.id}", check))
 
 
 def _check_sections(draft: Draft, sections: Sections) -> None:

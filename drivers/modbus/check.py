@@ -297,7 +297,7 @@ def _device_problems(link: Link, device: Device, profile: Profile | None) -> Ite
         yield where.problem("unit", "found 0, to which all listen, expected 1 to 247")
     for name in device.binding.get("invert", ()) if profile else ():
         assert profile is not None
-        spec = profile.points.get(name)
+        spec = profile.points.get(name) if isinstance(name, str) else None
         if spec is None:
             expected = f"a point of {profile.id}{_nearest(name, profile.points)}"
             yield where.problem("invert", f"found {name!r}, expected {expected}")
@@ -311,6 +311,8 @@ def _shared_problems(link: Link, devices: Sequence[Device]) -> Iterator[Problem]
     for device in devices:
         where = _Where(f"devices/{device.id}.yaml", "")
         unit = device.binding.get("unit", 1)
+        if not isinstance(unit, int):
+            continue  # said of the device itself
         if unit in units:
             message = f"found {unit} on link {link.id}, expected another: {units[unit]} has it"
             yield where.problem("unit", message)

@@ -179,7 +179,7 @@ def _check_device(device: Device, profile: Profile) -> Iterator[Problem]:
         yield Problem("", f"{key}.invert", f"found {invert!r}, expected a list of points")
         return
     for name in invert:
-        spec = profile.points.get(name)
+        spec = profile.points.get(name) if isinstance(name, str) else None
         if spec is None or spec.kind is not ValueKind.BOOL:
             said = f"found {name!r}, expected points of {profile.id} that are true or false"
             yield Problem("", f"{key}.invert", said)
@@ -189,6 +189,8 @@ def _doubles(devices: Sequence[Device]) -> Iterator[Problem]:
     first: dict[Any, str] = {}
     for device in devices:
         topic = device.binding.get("topic")
+        if not isinstance(topic, str):
+            continue  # said of the device itself
         other = first.setdefault(topic, device.id)
         if topic and other != device.id:
             said = f"found {topic!r}, expected another: it is the topic of {other}"

@@ -10,7 +10,7 @@ from config.figures import SettingsFile
 from config.hours import parse_hours
 from config.problems import lasting
 from config.site import check_site, load_site
-from gateway.domain.errors import ConfigError
+from gateway.domain.errors import ConfigError, Problem
 from gateway.domain.site import AccessSettings, BookingSettings, EmergencySettings
 from gateway.uplink.settings import check as check_uplink
 
@@ -208,4 +208,49 @@ def test_settings_of_another_room_are_judged_by_it_and_told_where_they_stand(sit
     assert [str(problem) for problem in problems] == [
         "site.yaml:12: settings.uplink.tls: PINs would cross the network in clear; expected tls: "
         "{ca, cert, key} (rule B3)"
+    ]
+
+
+def test_e5_supervision_follows_from_the_interval_in_which_a_button_reports(site):
+    text = SITE["profiles/plain_board.yaml"].replace("plain_board", "radio_button")
+    text = text.replace("source:", "device: {expected_s: 3600}\nsource:")
+    text = text.replace("input_2: {value: bool", "input_2: {value: bool, edge: press")
+    (site / "profiles/radio_button.yaml").write_text(text, encoding="utf-8")
+    device = SITE["devices/board.yaml"].replace("plain_board", "radio_button")
+    device = device.replace("address: 1", "address: 2")
+    (site / "devices/radio.yaml").write_text(device, encoding="utf-8")
+    replace(site / "places.yaml", "point: board/input_2", "point: radio/input_2")
+    replace(site / "places.yaml", "wiring: latched", "wiring: message")
+    assert said(site) == []
+    button = load_site(site, {"plain": PlainKind()}).safety.call_points["button"]
+    assert button.supervision_ms == 7_920_000
+
+
+class Doubting(PlainKind):
+    def check_profile(self, profile):
+        return [Problem("", "points.input_1.register", "is it so?", warning=True)]
+
+
+class Failing(PlainKind):
+    def check_profile(self, profile):
+        raise KeyError("register")
+
+    def check_link(self, link, devices, profiles):
+        raise ValueError("no such thing")
+
+
+def test_a_doubt_about_a_profile_does_not_stop_the_site(site):
+    kinds = {"plain": Doubting()}
+    assert [str(problem) for problem in check_site(site, kinds)] == [
+        "profiles/plain_board.yaml:10: points.input_1.register: warning: is it so?"
+    ]
+    assert "plain_board" in load_site(site, kinds).equipment.profiles
+
+
+def test_a_bug_in_a_third_party_s_check_is_told_and_not_raised(site):
+    assert [str(problem) for problem in check_site(site, {"plain": Failing()})] == [
+        "profiles/plain_board.yaml:3: driver: the driver plain failed to judge it, by a bug in it: "
+        "KeyError: 'register'",
+        "site.yaml:4: links.wire: the driver plain failed to judge it, by a bug in it: "
+        "ValueError: no such thing",
     ]
