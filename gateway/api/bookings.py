@@ -8,7 +8,7 @@ from pydantic import Field
 
 from gateway.api.actions import ACTION, act, problems
 from gateway.api.auth import Anybody, Caller, only
-from gateway.api.common import Asked, Person, Shown
+from gateway.api.common import Asked, Person, Shown, each
 from gateway.api.parts import Gateway, Parts
 from gateway.api.problems import unknown
 from gateway.domain.bookings import Booking, BookingStatus, Origin
@@ -89,7 +89,7 @@ async def bookings(
         if _may_see(booking, caller) and wanted.takes(booking)
     ]
     found.sort(key=lambda booking: (booking.terms.start_ms, booking.id))
-    page = [show(booking, caller) for booking in found[: wanted.limit]]
+    page = await each(found[: wanted.limit], lambda booking: show(booking, caller))
     return BookingsPage(bookings=page, more=len(found) > wanted.limit)
 
 

@@ -1,6 +1,8 @@
 """What many resources show in the same way."""
 
-from typing import Annotated
+import asyncio
+from collections.abc import Callable, Iterable
+from typing import Annotated, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
@@ -12,6 +14,22 @@ Line = Annotated[str, StringConstraints(max_length=500, strip_whitespace=True)]
 Person = Annotated[
     Line, Field(description="Who it is that acts, where a token is shared; needed of a platform.")
 ]
+
+
+TURN_THINGS = 8
+
+T = TypeVar("T")
+S = TypeVar("S")
+
+
+async def each(things: Iterable[T], show: Callable[[T], S]) -> list[S]:
+    """Show each thing; after every few the engine has its turn, for a call may be waiting."""
+    found = []
+    for count, thing in enumerate(tuple(things), 1):
+        found.append(show(thing))
+        if count % TURN_THINGS == 0:
+            await asyncio.sleep(0)
+    return found
 
 
 class Shown(BaseModel):

@@ -7,7 +7,7 @@ from fastapi import APIRouter
 from gateway.api import setpoints
 from gateway.api.actions import problems
 from gateway.api.auth import Caller, Staff
-from gateway.api.common import FaultShown, NameShown, Shown
+from gateway.api.common import FaultShown, NameShown, Shown, each
 from gateway.api.parts import Gateway, Parts
 from gateway.api.problems import unknown
 from gateway.api.setpoints import ReadingShown, SetpointShown, Wanted
@@ -76,7 +76,8 @@ class LinkShown(Shown):
 async def devices(parts: Parts, _: Staff) -> list[DeviceShown]:
     """In the order of the site."""
     counted = _counted(parts)
-    return [_device(parts, one, counted) for one in parts.views.site.equipment.devices.values()]
+    found = parts.views.site.equipment.devices.values()
+    return await each(found, lambda one: _device(parts, one, counted))
 
 
 @router.get("/devices/{device}", responses=problems(401, 403, 404), summary="One device's points")
@@ -85,7 +86,8 @@ async def device_of(device: str, parts: Parts, caller: Staff) -> DeviceInDetail:
     found = known_device(parts, device)
     points = parts.views.site.equipment.profiles[found.profile].points
     wanted = setpoints.wanted(parts)
-    shown = [point(parts, PointRef(device, name), caller, wanted) for name in points]
+    refs = [PointRef(device, name) for name in points]
+    shown = await each(refs, lambda ref: point(parts, ref, caller, wanted))
     return DeviceInDetail(**dict(_device(parts, found, _counted(parts))), points=shown)
 
 

@@ -9,7 +9,7 @@ from pydantic import Field, SecretStr
 from gateway.api import setpoints
 from gateway.api.actions import ACTION, act, problems
 from gateway.api.auth import Anybody, Caller, OnSite, only
-from gateway.api.common import Asked, FaultShown, Line, NameShown, Person, Shown
+from gateway.api.common import Asked, FaultShown, Line, NameShown, Person, Shown, each
 from gateway.api.parts import Gateway, Parts
 from gateway.api.problems import forbidden, unknown
 from gateway.api.setpoints import SetpointShown, Wanted
@@ -120,7 +120,8 @@ Presenter = Annotated[Caller, Depends(only(Role.DESK, Role.TECHNICIAN, Role.RESI
 async def doors(parts: Parts, caller: Anybody) -> list[DoorShown]:
     """Doors in the order of the site."""
     wanted = setpoints.wanted(parts)
-    return [show(parts, door, caller, wanted) for door in parts.views.site.doors.values()]
+    found = parts.views.site.doors.values()
+    return await each(found, lambda door: show(parts, door, caller, wanted))
 
 
 @router.get("/{door}", responses=problems(401, 404), summary="One door, as it is now")

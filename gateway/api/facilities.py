@@ -11,7 +11,7 @@ from gateway.api import bookings, judge
 from gateway.api.actions import ACTION, act, problems
 from gateway.api.auth import Anybody, Caller
 from gateway.api.bookings import BookingShown, DeskOrSelf
-from gateway.api.common import Asked, FaultShown, NameShown, Person, ReasonShown, Shown
+from gateway.api.common import Asked, FaultShown, NameShown, Person, ReasonShown, Shown, each
 from gateway.api.parts import Gateway, Parts
 from gateway.api.problems import unknown
 from gateway.domain.bookings import Booking
@@ -88,7 +88,7 @@ class WalkIn(Asked):
 async def facilities(parts: Parts, caller: Anybody) -> list[FacilityShown]:
     """Facilities in the order of the site."""
     found = parts.views.site.facilities.values()
-    return [FacilityShown(**facts(parts, facility, caller)) for facility in found]
+    return await each(found, lambda one: FacilityShown(**facts(parts, one, caller)))
 
 
 @router.get("/{facility}", responses=problems(401, 404), summary="One facility in detail")

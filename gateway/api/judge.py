@@ -1,16 +1,13 @@
 """Questions to the core: what would be decided now. Nothing is committed, nothing moves."""
 
-import asyncio
 from collections.abc import Iterable
 
-from gateway.api.common import ReasonShown, Shown
+from gateway.api.common import ReasonShown, Shown, each
 from gateway.api.parts import Gateway
 from gateway.domain.events import Actor, CredentialPresented, WalkInAsked
 from gateway.domain.site import Facility
 from gateway.domain.state import Reply, Result
 from gateway.domain.subjects import Credential, CredentialKind, Presented, Role, StandingRight
-
-TURN_QUESTIONS = 16  # then the engine has its turn: a long list must not delay a call
 
 
 class Judged(Shown):
@@ -47,12 +44,7 @@ def credential(parts: Gateway, found: Credential, at: Question) -> Judged:
 
 async def subjects(parts: Gateway, whom: Iterable[str], at: Question) -> list[Judged]:
     """What each of them would be answered."""
-    found = []
-    for count, who in enumerate(whom, 1):
-        found.append(subject(parts, who, at))
-        if count % TURN_QUESTIONS == 0:
-            await asyncio.sleep(0)
-    return found
+    return await each(whom, lambda who: subject(parts, who, at))
 
 
 def may_walk_in(parts: Gateway, facility: Facility) -> bool:

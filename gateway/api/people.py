@@ -4,7 +4,7 @@ from fastapi import APIRouter
 
 from gateway.api.actions import problems
 from gateway.api.auth import People
-from gateway.api.common import Shown
+from gateway.api.common import Shown, each
 from gateway.api.parts import Gateway, Parts
 from gateway.api.problems import unknown
 from gateway.domain.subjects import Credential, CredentialKind, Role, StandingRight, Subject
@@ -45,7 +45,7 @@ class SubjectShown(Shown):
 async def subjects(parts: Parts, _: People) -> list[SubjectShown]:
     """By id."""
     found = sorted(parts.views.state.all(Subject), key=lambda one: one.id)
-    return [_show(parts, one) for one in found]
+    return await each(found, lambda one: _show(parts, one))
 
 
 @router.get("/subjects/{subject}", responses=problems(401, 403, 404), summary="One subject")
@@ -58,7 +58,7 @@ async def subject_of(subject: str, parts: Parts, _: People) -> SubjectShown:
 async def rights(parts: Parts, _: People) -> list[RightShown]:
     """By id."""
     found = sorted(parts.views.state.all(StandingRight), key=lambda one: one.id)
-    return [_right(one) for one in found]
+    return await each(found, _right)
 
 
 def known(parts: Gateway, subject: str) -> Subject:
