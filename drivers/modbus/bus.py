@@ -96,9 +96,9 @@ class PolledGroup(Group):
     def __init__(
         self, device: BusDevice, span: Span, watches: Mapping[PointRef, Watch], sink: Sink
     ) -> None:
-        super().__init__(device, span.period_ms)
-        self.span = span
         self.request = frames.read(span.table, span.address, span.count)
+        super().__init__(device, span.period_ms, self.request.begins)
+        self.span = span
         self.points = [_point(device, row, span.address, watches) for row in span.rows]
         names = [row.name for row in span.rows]
         self.freshness = sink.freshness(device.name, names, span.period_ms)

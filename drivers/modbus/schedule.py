@@ -5,9 +5,12 @@ Rules:
   goes first, so that on a bus with too much to do all fall behind in proportion.
 - A read that was late is due again one period after it was due, but never in the past: what was
   missed is not caught up in a burst.
-- A device that did not answer is parked: one of its reads at a time, each in turn, is tried after
-  a wait that doubles with every miss, with jitter, up to its cap. Its bus mates are not touched.
-  Once anything of it is answered, all its reads are due at once.
+- A device that did not answer is parked: one of its reads at a time is tried after a wait that
+  doubles with every miss, with jitter, up to its cap. Its bus mates are not touched. Once anything
+  of it is answered, all its reads are due at once.
+- On a serial line an answer does not say what it answers. So the same read is tried again first,
+  then all in turn, and a read whose answer looks like one that never came is put off until that
+  one cannot come any more.
 - A read that alone fails on a device that answers waits by itself in the same way.
 """
 
@@ -17,6 +20,7 @@ from random import Random
 
 FIRST_WAIT_MS = 200
 GROUP_WAIT_MAX_MS = 60_000
+TOO_LATE_MS = 1_000  # an answer does not come later than this after its time-out
 
 
 class Backoff:
@@ -36,13 +40,15 @@ class Backoff:
 class Member:
     """One device on the bus: its reads, fastest first, and how often it failed to answer."""
 
-    __slots__ = ("cap_ms", "groups", "misses", "name")
+    __slots__ = ("cap_ms", "groups", "missed_ms", "misses", "name", "unanswered")
 
     def __init__(self, name: str, cap_ms: int) -> None:
         self.name = name
         self.cap_ms = cap_ms
         self.misses = 0
+        self.missed_ms = 0  # when it last did not answer
         self.groups: list[Group] = []
+        self.unanswered: set[bytes] = set()  # how the answers that never came would have begun
 
     @property
     def parked(self) -> bool:
@@ -51,11 +57,12 @@ class Member:
 
 
 class Group:
-    """One read of one device."""
+    """One read of one device. `begins` is how its answer begins."""
 
-    __slots__ = ("due_ms", "member", "misses", "period_ms", "ticket")
+    __slots__ = ("begins", "due_ms", "member", "misses", "period_ms", "ticket")
 
-    def __init__(self, member: Member, period_ms: int) -> None:
+    def __init__(self, member: Member, period_ms: int, begins: bytes = b"") -> None:
+        self.begins = begins
         self.member = member
         self.period_ms = period_ms
         self.misses = 0
@@ -80,6 +87,7 @@ class Schedule:
         self._ready.clear()
         for member in self._members:
             member.misses = 0
+            member.unanswered.clear()
             for group in member.groups:
                 group.misses = 0
                 self._put(group, now_ms)
@@ -117,11 +125,15 @@ class Schedule:
     def back(self, member: Member, now_ms: int, but: Group | None = None) -> None:
         """The device answered something: all its reads are due, save those that fail alone."""
         member.misses = 0
+        still_coming = now_ms - member.missed_ms < TOO_LATE_MS
         for group in member.groups:
             if group is but:
                 continue
-            alone_ms = self._backoff.wait_ms(group.misses, GROUP_WAIT_MAX_MS) if group.misses else 0
-            self._put(group, now_ms + alone_ms)
+            wait_ms = self._backoff.wait_ms(group.misses, GROUP_WAIT_MAX_MS) if group.misses else 0
+            if still_coming and group.begins in member.unanswered:
+                wait_ms = max(wait_ms, TOO_LATE_MS)
+            self._put(group, now_ms + wait_ms)
+        member.unanswered.clear()
 
     def missed(self, member: Member, group: Group | None, now_ms: int, cap_ms: int) -> None:
         """A read (or a write: None) was not answered: park the device, try a read later."""
@@ -130,10 +142,18 @@ class Schedule:
         if group is not None and not member.misses:  # in an outage it is not this read that fails
             group.misses += 1
         member.misses += 1
+        member.missed_ms = now_ms
         for other in member.groups:
             self._drop(other)
+        if group is not None:
+            member.unanswered.add(group.begins)
         probe = member.groups[member.misses % len(member.groups)]
-        self._put(probe, now_ms + self._backoff.wait_ms(member.misses, cap_ms))
+        if member.misses == 1 and group is not None:
+            probe = group
+        wait_ms = self._backoff.wait_ms(member.misses, cap_ms)
+        if probe is not group and probe.begins in member.unanswered:
+            wait_ms = max(wait_ms, TOO_LATE_MS)
+        self._put(probe, now_ms + wait_ms)
 
     def refused(self, group: Group, now_ms: int) -> None:
         """The device answered, but will not give this read."""

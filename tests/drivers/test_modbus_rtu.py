@@ -5,8 +5,10 @@ import time
 from collections.abc import AsyncIterator, Callable
 from itertools import pairwise
 from pathlib import Path
+from random import Random
 
 import pytest
+from fixtures.modbus_profiles import made
 from modbus_rig import (
     Listener,
     RealClock,
@@ -173,6 +175,40 @@ async def test_an_answer_after_its_time_is_discarded_and_never_taken_for_another
         await until(lambda: polls(listener, "board_2") > before + 8)
         assert listener.value("board_2/input_1") is False
         assert listener.health_of("board_2") is Health.ONLINE
+
+
+async def test_an_answer_after_its_time_is_never_taken_for_another_read_of_the_same_unit(
+    line: RtuServer, units: dict[int, Unit], listener: Listener
+) -> None:
+    """A unit that is mostly too slow, with two reads whose answers look alike."""
+    points = {
+        name: {"value": "int", "table": "input", "address": address}
+        for name, address in (("first", 10), ("second", 20))
+    }
+    model = made({"id": "slow", "device": {"timeout_ms": 40}, "points": points})
+    units[1].input = {10: 111, 20: 222}
+    send, loop, latency = line.send, asyncio.get_running_loop(), Random(5)
+
+    def slow(unit: int, pdu: bytes) -> None:
+        loop.call_later(latency.uniform(0.0, 0.4), send, unit, pdu)
+
+    line.send = slow  # type: ignore[method-assign]  # a slow unit
+    line.start()
+    one = device("slow", "slow", unit=1)
+    link = setup(rtu_link(line.path), [one], listener, None, FAST, {"slow": model})
+    async with running(link):
+        await until(lambda: listener.counters["slow", "timeouts"] >= 8, 20.0)
+        await until(lambda: listener.readings, 20.0)
+    told = {(str(one.ref), one.value) for one in listener.readings}
+    assert told <= {("slow/first", 111), ("slow/second", 222)}
+
+
+async def test_a_port_that_is_not_there_is_a_link_that_is_down(listener: Listener) -> None:
+    async with running(setup(rtu_link("/dev/ttyNobody"), BOARDS[:1], listener)):
+        await until(lambda: listener.counters["", "reconnects"] >= 2)
+    [(health, detail)] = listener.links
+    assert health is Health.SILENT
+    assert "/dev/ttyNobody" in detail
 
 
 async def test_a_line_that_was_unplugged_is_opened_again(

@@ -48,7 +48,7 @@ class Bus:
 def member(name: str, *periods_ms: int, cap_ms: int = 60_000) -> Member:
     made_ = Member(name, cap_ms)
     for period_ms in periods_ms:
-        Group(made_, period_ms)
+        Group(made_, period_ms, begins=str(period_ms).encode())
     return made_
 
 
@@ -136,6 +136,18 @@ def test_one_read_that_is_never_answered_does_not_take_its_device_with_it() -> N
             schedule.answered(group, now_ms)
     assert good_reads > 0.9 * 120_000 / 200
     assert bad_reads < 25
+
+
+def test_reads_whose_answers_look_like_one_that_never_came_wait_until_it_cannot_come() -> None:
+    one = Member("a", 60_000)
+    asked, alike, other = (Group(one, 200, begins) for begins in (b"\4\2", b"\4\2", b"\2\1"))
+    schedule = Schedule([one], Backoff(Random(1)))
+    schedule.start(0)
+    schedule.missed(one, asked, 300, 60_000)
+    again = schedule.next(500)
+    assert again is asked
+    schedule.answered(asked, 510)
+    assert (alike.due_ms, other.due_ms) == (1_510, 510)
 
 
 def test_a_refused_read_waits_by_itself() -> None:
