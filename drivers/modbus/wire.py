@@ -72,9 +72,8 @@ class Wire(ModbusProtocol):
         """Connect. Raises LinkLost."""
         self.is_closing = False
         try:
-            self.transport, _ = await asyncio.wait_for(
-                self.call_create(), self.comm_params.timeout_connect
-            )
+            async with asyncio.timeout(self.comm_params.timeout_connect):  # wait_for eats a cancel
+                self.transport, _ = await self.call_create()
         except Exception as error:  # pyserial and the event loop raise whatever they like
             raise LinkLost(
                 f"{self.comm_params.host}: {error or 'not connected in time'}"
