@@ -228,4 +228,5 @@ def _settings(model: SettingsFile) -> Settings:
         listen=model.listen,
         retention_days={str(name): days for name, days in model.retention_days.items()},
         uplink=model.uplink,
+        store_reopen_ms=model.store_reopen_ms,
     )

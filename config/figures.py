@@ -90,6 +90,10 @@ class SettingsFile(Strict):
         default={}, description="How long records of each class are kept."
     )
     uplink: dict[str, Any] = Field(default={}, description="The way to the central platform.")
+    store_reopen_ms: Milliseconds = Field(
+        default=default(Settings, "store_reopen_ms"),
+        description="How often a store that cannot be written is opened afresh (X1).",
+    )
 
     def poll_class_ms(self) -> dict[PollClass, int]:
         """The period of each poll class: as the site says, else the default."""

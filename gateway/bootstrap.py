@@ -5,7 +5,7 @@ import os
 import random
 import secrets
 from collections.abc import Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -16,14 +16,14 @@ import structlog
 from config.files import digest_of
 from config.site import load_site
 from drivers.registry import kinds
-from gateway.domain.errors import ConfigError
+from gateway.domain.errors import ConfigError, StoreError
 from gateway.domain.events import SiteChanged, Started, Stopping
 from gateway.domain.points import PointRef
 from gateway.domain.profile import SetpointSpec
 from gateway.domain.records import Position
 from gateway.domain.site import Link, Site
 from gateway.domain.uses import watches
-from gateway.ports import Clock, Credentials, Driver, LinkSetup, Sink
+from gateway.ports import Clock, Credentials, Driver, LinkSetup, Loaded, Sink
 from gateway.runtime import systemd
 from gateway.runtime.clock import SystemClock
 from gateway.runtime.engine import Engine
@@ -35,8 +35,8 @@ from gateway.runtime.step import Step
 from gateway.runtime.supervisor import Supervisor
 from gateway.runtime.tasks import cancelled
 from gateway.runtime.views import EngineViews
-from gateway.security.credentials import KeyedCredentials, load_key
-from gateway.store.folder import DataFolder, machine_id
+from gateway.security.credentials import KEY_BYTES, KeyedCredentials, load_key
+from gateway.store.folder import DataFolder, FolderInUse, machine_id
 from gateway.store.retention import Housekeeping, RetentionPolicy
 from gateway.store.store import SqliteStore, StoreOptions
 
@@ -67,16 +67,16 @@ class Gateway:
         self._options = options
         self.site = self._load()
         self.folder = DataFolder(options.data)
-        self.folder.hold()
+        held = StoreOptions(machine=machine_id(), before_open=self.folder.hold)
+        self.store = SqliteStore(self.folder.database, held)
+        loaded, lost = load_store(self.store)
         self.clock = SystemClock(secrets.token_hex(4))
-        self.credentials: Credentials = KeyedCredentials(load_key(options.data))
-        self.store = SqliteStore(self.folder.database, StoreOptions(machine=machine_id()))
-        loaded = self.store.open()
+        self.credentials: Credentials = KeyedCredentials(_key(options.data))
         self._head = loaded.head
         self._clock_moved = self.clock.remember(loaded.meta)
         self.latch = CallLatch(latch_file(options.data))
         self.readings = Readings(self.clock.mono_ms)
-        step = Step(self.site, loaded, self.readings)
+        step = Step(self.site, loaded, self.readings, lost=lost)
         reconciler = Reconciler(self._setpoint_spec, self.clock.mono_ms())
         self.engine = Engine(step, reconciler, self.readings, self.store, self.clock)
         self.sinks: dict[str, LinkSink] = {}
@@ -197,8 +197,11 @@ class Gateway:
         stack.push_async_callback(server.stop)
         host = self.site.settings.listen.rpartition(":")[0]
         address = self.folder.path / LISTENING
-        address.write_text(f"{host}:{server.port}\n")
-        stack.callback(address.unlink, missing_ok=True)
+        try:
+            address.write_text(f"{host}:{server.port}\n")
+            stack.callback(_forget, address)
+        except OSError as error:  # on a disk that takes nothing: commands here must be told (X1)
+            log.warning("address_not_kept", file=str(address), why=str(error))
         log.info("listening", address=f"{host}:{server.port}")
 
     # --- links ----------------------------------------------------------------------------------
@@ -268,6 +271,37 @@ def open_link(site: Site, link: Link, sink: Sink, credentials: Credentials, cloc
         clock=clock,
     )
     return kinds()[link.driver].open(setup)
+
+
+def load_store(store: SqliteStore) -> tuple[Loaded, str]:
+    """What a store holds, and why it cannot be written; then what can be read of it (RULES X1).
+
+    Raises FolderInUse: another gateway drives these devices.
+    """
+    try:
+        return store.open(), ""
+    except FolderInUse:
+        raise
+    except StoreError as error:
+        lost = str(error)
+    log.error("storage_lost", error=lost)
+    with suppress(StoreError):
+        return store.peek(), lost
+    return Loaded((), Position("", 0), {}), lost
+
+
+def _key(folder: Path) -> bytes:
+    """The key of the folder; where the disk has none and takes none, one of this run alone."""
+    try:
+        return load_key(folder)
+    except OSError as error:
+        log.error("credential_key_not_kept", why=str(error))
+        return os.urandom(KEY_BYTES)
+
+
+def _forget(file: Path) -> None:
+    with suppress(OSError):
+        file.unlink(missing_ok=True)
 
 
 def lone_driver(site: Site, link: str, sink: Sink) -> Driver:

@@ -50,6 +50,7 @@ def started(draft: Draft, event: Started) -> None:
         )
     for booking in draft.all(Booking):
         _grace_not_seen(draft, booking)
+    set_fault(draft, "clock", reason("clock_lost"), not draft.now.trusted)
     emergency.restarted(draft)
 
 

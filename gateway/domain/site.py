@@ -327,6 +327,7 @@ class Settings:
     listen: str = "127.0.0.1:8080"
     retention_days: Mapping[str, int] = field(default_factory=dict)
     uplink: Mapping[str, Any] = field(default_factory=dict)
+    store_reopen_ms: int = 10_000  # how often a lost store is opened afresh (X1)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -41,7 +41,6 @@ TURN_EVENTS = 256
 TURN_MS = 5
 HEARTBEAT_MS = 5_000
 CHECKPOINT_MS = 60_000
-REOPEN_MS = 10_000
 SOONEST_MS = 1_000  # a deadline that decided nothing is not looked at again before
 _URGENT_USES = frozenset({Use.CALL, Use.FIRE})
 
@@ -78,9 +77,17 @@ class Engine:
 
     # --- the two doors ------------------------------------------------------------------------
 
-    def tell(self, event: Event, durable: Callable[[], None] | None = None) -> None:
-        """Hand over an event; `durable` is called once what it caused is committed."""
-        self._put(Told(event, None, durable))
+    def tell(
+        self,
+        event: Event,
+        durable: Callable[[], None] | None = None,
+        lost: Callable[[], None] | None = None,
+    ) -> None:
+        """Hand over an event; `durable` is called once what it caused is committed.
+
+        `lost` is called when that cannot be for now: the store is lost.
+        """
+        self._put(Told(event, None, durable, lost))
 
     async def ask(self, event: Event) -> Reply:
         """Hand over an event; its reply, once durable (or marked as not)."""
@@ -144,6 +151,9 @@ class Engine:
         for entity in self.state.entities():
             self._hint(entity, now)
         self._release(self.step.derive_all(now), now)
+        if self.step.lost:
+            self._next_reopen_ms = now.mono_ms + self.site.settings.store_reopen_ms
+            self.tell(StorageChanged(True, self.step.lost))
 
     def reload(self, site: Site, drivers: Mapping[str, Driver]) -> None:
         """The site changed; state stays."""
@@ -229,8 +239,12 @@ class Engine:
             self._next_write_ms = 0
         for answer, reply in released.answers:
             answer(reply)
-        for durable in released.durable:
-            durable()
+        for told in released.lost:
+            if told.lost is not None:
+                told.lost()
+        for told in released.durable:
+            if told.durable is not None:
+                told.durable()
 
     def _put(self, told: Told) -> None:
         event = told.event
@@ -293,12 +307,14 @@ class Engine:
             self.step.checkpoint(now)
             self._writer.commit(self.step.seal(checkpoint=True))
         if self.step.lost and now.mono_ms >= self._next_reopen_ms:
-            self._next_reopen_ms = now.mono_ms + REOPEN_MS
+            self._next_reopen_ms = now.mono_ms + self.site.settings.store_reopen_ms
             self._writer.reopen()
 
     async def _sleep(self) -> None:
         due = [self._next_heartbeat_ms, self._next_checkpoint_ms, self._next_write_ms]
         due.append(self.step.valid_until_ms)
+        if self.step.lost:
+            due.append(self._next_reopen_ms)
         if self._deadlines:
             due.append(self._deadlines[0][0])
         wait_ms = max(1, min(due) - self._clock.mono_ms())
@@ -343,29 +359,40 @@ class Engine:
         if isinstance(result, StoreError):
             self._lost(batch, result, now)
         elif isinstance(result, Loaded):
-            self._reopened(result)
+            self._reopened(result, now)
         else:
             assert isinstance(result, Position)
             self._head = result
             if batch is not None:
-                self.counts["commits"] += 1
-                self._release(self.step.durable(batch.number), now)
+                self._durable(batch, now)
             self._tell_committed()
         self._wake.set()
 
-    def _lost(self, batch: Batch | None, error: StoreError, now: Now) -> None:
-        if batch is None:
-            return  # still lost; tried again in a while
-        log.error("storage_lost", error=str(error))
-        self._next_reopen_ms = now.mono_ms + REOPEN_MS
-        self._release(self.step.failed(str(error)), now)
-        self._put(Told(StorageChanged(True, str(error))))
+    def _durable(self, batch: Batch, now: Now) -> None:
+        self.counts["commits"] += 1
+        was_lost = self.step.lost
+        self._release(self.step.durable(batch.number), now)
+        if was_lost:
+            self._put(Told(StorageChanged(False)))
+            log.info("storage_restored", head=self._head.seq)
 
-    def _reopened(self, loaded: Loaded) -> None:
+    def _lost(self, batch: Batch | None, error: StoreError, now: Now) -> None:
+        """A commit failed; the store is opened afresh after a while, until one succeeds (X1)."""
+        if batch is None:
+            return  # it does not even open
+        known = self.step.lost
+        self._release(self.step.failed(str(error)), now)
+        if not known:
+            log.error("storage_lost", error=str(error))
+            self._next_reopen_ms = now.mono_ms + self.site.settings.store_reopen_ms
+            self._put(Told(StorageChanged(True, str(error))))
+
+    def _reopened(self, loaded: Loaded, now: Now) -> None:
         self._head = loaded.head
-        self._writer.commit(self.step.recovered(loaded))
-        self._put(Told(StorageChanged(False)))
-        log.info("storage_restored", head=loaded.head.seq)
+        self._writer.commit(self.step.reopened(loaded, now))
+        for entity in self.state.entities():
+            self._hint(entity, now)
+        self._release(self.step.derive_all(now), now)
 
     def _tell_committed(self) -> None:
         async def notify() -> None:

@@ -38,13 +38,17 @@ class LinkSink:
             self._engine.changed(reading)
 
     def edge(self, edge: PointEdge, durable: Callable[[], None] | None = None) -> None:
-        """A happening. A press is latched before anything else (DESIGN §5)."""
+        """A happening. A press is latched before anything else (DESIGN §5).
+
+        While the store is lost the latch alone must do: a broker that waits for our word on a
+        press holds back the presses after it (RULES E1).
+        """
         used = uses(self._engine.site).get(edge.ref, ())
+        settle = _once(durable)
         if any(u.use is Use.CALL for u in used):
-            unlatch = self._press(edge.ref)
-            self._engine.tell(edge, _both(unlatch, durable))
+            self._engine.tell(edge, _both(self._press(edge.ref), settle), settle)
         else:
-            self._engine.tell(edge, durable)
+            self._engine.tell(edge, settle, settle)
 
     def presented(self, event: CredentialPresented) -> None:
         """Somebody presented a credential."""
@@ -70,10 +74,19 @@ class LinkSink:
         self.counters[device, what] += 1
 
 
-def _both(first: Callable[[], None], second: Callable[[], None] | None) -> Callable[[], None]:
-    def durable() -> None:
-        first()
-        if second is not None:
-            second()
+def _once(settle: Callable[[], None] | None) -> Callable[[], None]:
+    left = [settle] if settle is not None else []
 
-    return durable
+    def settled() -> None:
+        if left:
+            left.pop()()
+
+    return settled
+
+
+def _both(first: Callable[[], None], second: Callable[[], None]) -> Callable[[], None]:
+    def both() -> None:
+        first()
+        second()
+
+    return both

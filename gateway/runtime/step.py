@@ -6,7 +6,8 @@ Rules, sans-I/O:
   acknowledgement leave once the records of their batch are durable.
 - No commit without a fact: changes of state alone ride with the next record or checkpoint.
 - While the store is lost everything leaves at once, marked not durable, and the records are kept,
-  bounded, for the store to take when it can again (RULES X1).
+  bounded, for the store to take when it can again (RULES X1). It is lost until a commit succeeds:
+  a card that turned read-only still opens.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,27 +18,39 @@ from gateway.core.decide import decide
 from gateway.core.derive import affected, derive, outputs
 from gateway.core.draft import Draft
 from gateway.core.durations import carried
+from gateway.domain.bookings import Authority, Booking
 from gateway.domain.entity import Entity
-from gateway.domain.events import Event
+from gateway.domain.events import Event, Stream
 from gateway.domain.now import Now
 from gateway.domain.points import PointRef, ReadingsView, Setpoint
 from gateway.domain.records import Fact, Record
 from gateway.domain.site import Site
-from gateway.domain.state import Change, Decision, Put, Reply, State
+from gateway.domain.state import Change, Decision, Drop, Put, Reply, State
+from gateway.domain.subjects import Credential, StandingRight, Subject
 from gateway.ports import Batch, Loaded, Stamped
 
 UNSAVED_MAX = 10_000
 _Answer = Callable[[Reply], None]
 _Durable = Callable[[], None]
+_STREAMS: dict[type[Entity], Stream] = {
+    Booking: Stream.BOOKINGS,
+    Subject: Stream.SUBJECTS,
+    Credential: Stream.SUBJECTS,
+    StandingRight: Stream.RIGHTS,
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """An event with who waits for it: `answer` for a reply, `durable` for the commit."""
+    """An event with who waits for it: `answer` for a reply, `durable` for the commit.
+
+    `lost` is called when no store can take it for now; `durable` still follows, once it is.
+    """
 
     event: Event
     answer: _Answer | None = None
     durable: _Durable | None = None
+    lost: _Durable | None = None
 
 
 @dataclass(slots=True)
@@ -46,7 +59,8 @@ class Released:
 
     setpoints: dict[PointRef, Setpoint | None] = field(default_factory=dict)
     answers: list[tuple[_Answer, Reply]] = field(default_factory=list)
-    durable: list[_Durable] = field(default_factory=list)
+    durable: list[Told] = field(default_factory=list)
+    lost: list[Told] = field(default_factory=list)
     decided: list[Decision] = field(default_factory=list)
 
 
@@ -62,18 +76,21 @@ class _Gathered:
 class Step:
     """State, and the only hands that change it."""
 
-    def __init__(self, site: Site, loaded: Loaded, readings: ReadingsView) -> None:
+    def __init__(
+        self, site: Site, loaded: Loaded, readings: ReadingsView, *, lost: str = ""
+    ) -> None:
+        """`lost`: why the store could not be opened; then `loaded` is what could be read of it."""
         self.site = site
         self.state = State(loaded.entities)
         self.readings = readings
         self.valid_until_ms = 0
-        self.lost = ""
+        self.lost = lost
+        self._blind = bool(lost) and not loaded.head.epoch  # what the store holds is not known
         self._derived: dict[PointRef, Setpoint | None] = {}
         self._gathered = _Gathered()
         self._in_flight: tuple[Batch, _Gathered] | None = None
         self._number = 0
-        self._epoch = loaded.head.epoch
-        self._failed: Batch | None = None
+        self._failed: tuple[Batch, _Gathered] | None = None
         self._dropped = 0
 
     # --- deciding -----------------------------------------------------------------------------
@@ -125,25 +142,30 @@ class Step:
             gathered.records.append(Stamped(record, now))
         for change in decision.changes:
             gathered.changes[_key(change)] = change
+        while self.lost and len(gathered.records) > UNSAVED_MAX:
+            self._drop_oldest()
 
     def _wait(self, told: Told, decision: Decision, out: Released) -> None:
-        held = bool(decision.records) and not self.lost
-        place = self._gathered.waiting if held else out
+        """Who asked waits for the last commit: an event may only repeat what is under way in it."""
+        waiting = self._unsaved_wait()
         if told.answer is not None:
             reply = decision.reply
             assert reply is not None, "only what is answered may be asked"
-            if self.lost and decision.records:
+            if self.lost and waiting is not None:
                 reply = replace(reply, durable=False)
-                self._bound_unsaved()
+            place = out if waiting is None or self.lost else waiting
             place.answers.append((told.answer, reply))
-        if told.durable is not None and not self.lost:
-            self._last_commit(out).durable.append(told.durable)
+        if told.durable is not None:
+            (waiting or out).durable.append(told)
+            if self.lost and waiting is not None:
+                out.lost.append(told)
 
-    def _last_commit(self, out: Released) -> Released:
-        """What waits for the last commit: an event may have joined the batch of an earlier one."""
+    def _unsaved_wait(self) -> Released | None:
+        """What waits for the last fact that is not durable; None if there is none."""
         if self._gathered.records:
             return self._gathered.waiting
-        return self._in_flight[1].waiting if self._in_flight else out
+        pending = self._in_flight or self._failed
+        return pending[1].waiting if pending else None
 
     def _derive(self, points: Sequence[PointRef] | set[PointRef], now: Now, out: Released) -> None:
         wanted, until = derive(self.site, self.state, self.readings, now, points)
@@ -170,6 +192,11 @@ class Step:
         wanted = gathered.records or (checkpoint and gathered.changes)
         if self._in_flight is not None or self.lost or not wanted:
             return None
+        return self._take_off()
+
+    def _take_off(self) -> Batch:
+        """What is gathered is the batch in flight."""
+        gathered = self._gathered
         self._number += 1
         batch = Batch(self._number, tuple(gathered.records), tuple(gathered.changes.values()))
         self._in_flight = (batch, gathered)
@@ -182,6 +209,7 @@ class Step:
         assert self._in_flight[0].number == number
         released = self._in_flight[1].waiting
         self._in_flight = None
+        self.lost = ""
         return released
 
     def failed(self, error: str) -> Released:
@@ -190,27 +218,32 @@ class Step:
         out = Released()
         if self._in_flight is not None:
             # It may have reached the disk after all: the same batch is handed in again later.
-            self._failed, gathered = self._in_flight
-            self._let_go(gathered.waiting, out)
-            self._in_flight = None
-        self._let_go(self._gathered.waiting, out)
-        self._gathered.waiting = Released()
-        self._bound_unsaved()
+            self._failed, self._in_flight = self._in_flight, None
+            self._let_go(self._failed[1], out)
+        self._let_go(self._gathered, out)
         return out
 
-    def recovered(self, loaded: Loaded) -> Batch | None:
-        """The store is open again; the batch that failed, which it tells apart by its number."""
-        self.lost = ""
-        if loaded.head.epoch != self._epoch:
-            # Another folder under our feet: it must hold all that is true.
-            self._epoch = loaded.head.epoch
-            for entity in self.state.entities():
-                self._gathered.changes.setdefault((type(entity), entity.id), Put(entity))
+    def reopened(self, loaded: Loaded, now: Now) -> Batch | None:
+        """The store is open again: what it shall prove itself with, and be brought up to date.
+
+        That is the batch that failed, which it tells apart by its number, or the next one.
+        """
+        if self._blind:
+            self._blind = False
+            self._adopt(loaded.entities, now)
+        self._gathered.changes |= _difference(loaded.entities, self.state)
         if self._failed is None:
-            return self.seal(checkpoint=True)
-        failed, self._failed = self._failed, None
-        self._in_flight = (failed, _Gathered())
-        return failed
+            return self._take_off()
+        self._in_flight, self._failed = self._failed, None
+        return self._in_flight[0]
+
+    def _adopt(self, entities: Sequence[Entity], now: Now) -> None:
+        """What a start could not read; what was learned or dropped since is newer (B1)."""
+        for entity in entities:
+            key, stream = (type(entity), entity.id), _STREAMS.get(type(entity))
+            known = self.state.get(*key) is not None or key in self._gathered.changes
+            if not known and (stream is None or self.state.get(Authority, stream) is None):
+                self.state.apply((Put(carried(entity, now)),))
 
     @property
     def idle(self) -> bool:
@@ -219,8 +252,10 @@ class Step:
 
     def unsaved(self) -> Sequence[Stamped]:
         """Records that no store is known to hold."""
-        failed = self._failed.records if self._failed else ()
-        return (*failed, *self._gathered.records)
+        if not self.lost:
+            return ()
+        pending = self._failed or self._in_flight
+        return (*(pending[0].records if pending else ()), *self._gathered.records)
 
     def checkpoint(self, now: Now) -> None:
         """Carry running durations into the state: a restart loses at most a minute of them."""
@@ -232,20 +267,39 @@ class Step:
                 self._gathered.changes[_key(change)] = change
 
     @staticmethod
-    def _let_go(waiting: Released, out: Released) -> None:
+    def _let_go(gathered: _Gathered, out: Released) -> None:
+        """Nobody waits for the disk now but the call latch, until it is written after all."""
+        waiting = gathered.waiting
         out.setpoints |= waiting.setpoints
         for answer, reply in waiting.answers:
             out.answers.append((answer, replace(reply, durable=False)))
+        out.lost += waiting.durable
+        gathered.waiting = Released(durable=waiting.durable)
 
-    def _bound_unsaved(self) -> None:
+    def _drop_oldest(self) -> None:
+        """A bounded ring, calls last to go; how many went is one record at its start."""
         records = self._gathered.records
-        over = len(records) - UNSAVED_MAX
-        if over > 0:
-            del records[:over]
-            self._dropped += over
-            stamp = records[0].now
-            lost = Record(Fact.RECORDS_DROPPED, {"count": self._dropped, "why": "storage lost"})
-            records[0] = Stamped(lost, stamp)
+        told = records[0].record.fact is Fact.RECORDS_DROPPED and self._dropped > 0
+        first = 1 if told else 0
+        oldest = next(
+            (n for n, stamped in enumerate(records) if n >= first and not stamped.record.urgent),
+            first,
+        )
+        now = records.pop(oldest).now
+        self._dropped += 1
+        count = {"count": self._dropped, "why": "storage lost"}
+        records[:first] = [Stamped(Record(Fact.RECORDS_DROPPED, count), now)]
+
+
+def _difference(held: Sequence[Entity], state: State) -> dict[tuple[type[Entity], str], Change]:
+    """What must change in a store that holds these for it to hold what is true."""
+    gone = {(type(entity), entity.id): entity for entity in held}
+    changes: dict[tuple[type[Entity], str], Change] = {}
+    for entity in state.entities():
+        key = (type(entity), entity.id)
+        if gone.pop(key, None) != entity:
+            changes[key] = Put(entity)
+    return changes | {key: Drop(*key) for key in gone}
 
 
 def _key(change: Change) -> tuple[type[Entity], str]:

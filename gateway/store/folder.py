@@ -26,12 +26,14 @@ class DataFolder:
         return self.path / "gateway.db"
 
     def hold(self) -> None:
-        """Take the folder for this process until `release` or its end.
+        """Take the folder for this process until `release` or its end; again is no harm.
 
         The lock is on the folder itself, so it needs no file and no room, and a killed process
         leaves none behind. Raises FolderInUse, or StoreError when there is no such folder to be
         had (then the gateway can still run in memory, RULES X1).
         """
+        if self._handle is not None:
+            return
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             handle = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)

@@ -74,11 +74,15 @@ _CURSOR = _upsert(cursor)
 
 @dataclass(frozen=True, slots=True)
 class StoreOptions:
-    """What a store may be told. `machine` is this machine's id, "" where it has none (RULES U1)."""
+    """What a store may be told. `machine` is this machine's id, "" where it has none (RULES U1).
+
+    `before_open` has the folder to itself, or raises StoreError.
+    """
 
     machine: str = ""
     randomness: Callable[[int], bytes] = secrets.token_bytes
     ballast_bytes: int = BALLAST_BYTES
+    before_open: Callable[[], None] = lambda: None
 
 
 class _Attempt(NamedTuple):
@@ -109,6 +113,7 @@ class SqliteStore:
     def open(self) -> Loaded:
         """Open or make the database, migrate it, and load everything."""
         self.close()
+        self._options.before_open()
         try:
             with storage_errors("open", self.path):
                 return self._open_with_room()

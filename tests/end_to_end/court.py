@@ -39,13 +39,13 @@ class Court:
     process: asyncio.subprocess.Process | None = None
     log: Path = field(default=Path())
 
-    async def start(self, **environment: str) -> None:
-        """Start the gateway's process."""
+    async def start(self, *under: str, **environment: str) -> None:
+        """Start the gateway's process, under a command that becomes it where one is given."""
         vouched = {"COMMONS_CLOCK": "synchronised"}  # a test machine has no time server
         self.log = self.data.parent / f"gateway-{time.monotonic_ns()}.log"
         with self.log.open("wb") as output:
             self.process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "gateway"),
+                *(*under, sys.executable, "-m", "gateway"),
                 *("--site", str(self.folder), "--data", str(self.data)),
                 stdout=output,
                 stderr=output,

@@ -2,20 +2,17 @@
 
 from pathlib import Path
 
-import pytest
 from fixtures.broker import Broker
 from uplink_rig import Rig, gateway, platform, until, window
 
 from gateway.domain.bookings import Booking
 from gateway.domain.events import PointEdge, Stopping
 from gateway.domain.points import PointRef
-from gateway.runtime import engine
 
 
 async def test_while_storage_is_lost_facts_go_up_marked_so_and_come_again_in_the_journal(
-    tmp_path: Path, broker: Broker, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, broker: Broker
 ) -> None:
-    monkeypatch.setattr(engine, "REOPEN_MS", 300)
     async with platform(broker.port) as desk, gateway(tmp_path, broker.port) as rig:
         await desk.book("before", "study", ["ann"], window())
         await desk.until(lambda p: p.facts("booking.applied"))

@@ -187,7 +187,7 @@ def calling_site(channels: Mapping[str, Channel]) -> Site:
     told = {"siren": output, **channels}
     steps = (EscalationStep(0, tuple(told)),)
     safety = replace(site.safety, escalations={"desk": Escalation("desk", steps)}, channels=told)
-    return replace(site, safety=safety)
+    return replace(site, safety=safety, settings=replace(site.settings, store_reopen_ms=300))
 
 
 def drop(folder: Path, first: int, last: int) -> None:

@@ -1,0 +1,142 @@
+"""The gateway hurt: a disk that takes nothing, the plug pulled, a second gateway (RULES X1, E1)."""
+
+import asyncio
+import resource
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from end_to_end.court import Court, court
+from fixtures.broker import Broker
+
+from gateway.store.verify import verify
+
+REOPEN_S = 1
+UNLIMITED = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+
+
+@pytest.fixture
+async def quick(tmp_path: Path, broker: Broker) -> AsyncIterator[Court]:
+    """The court, where a lost store is opened afresh every second."""
+    change = {"settings": {"store_reopen_ms": REOPEN_S * 1000}}
+    async with court(tmp_path, broker, change) as served:
+        yield served
+
+
+FULL = ("prlimit", "--fsize=0:unlimited")
+
+
+@contextmanager
+def disk_takes_nothing(here: Court) -> Iterator[None]:
+    """Every write to a file fails, as on a card that turned read-only."""
+    assert here.process is not None
+    resource.prlimit(here.process.pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+    try:
+        yield
+    finally:
+        if here.process.returncode is None:
+            resource.prlimit(here.process.pid, resource.RLIMIT_FSIZE, UNLIMITED)
+
+
+async def ada_has_the_study(here: Court) -> None:
+    await here.start()
+    await here.ready()
+    await here.platform.subject("ada", pin="482913")
+    await here.platform.book("b1", "study", ["ada"], here.window(-5, 60))
+
+
+async def override(here: Court) -> bool:
+    """The desk releases the door; whether it is told that this is durable."""
+    async with here.api() as api:
+        answer = await api.post("/doors/study_door/release", json={"why": "a parcel"})
+    assert answer.is_success, answer.text
+    assert answer.headers["Commons-Durable"] == str(answer.json()["durable"]).lower()
+    return bool(answer.json()["durable"])
+
+
+async def restored(here: Court) -> None:
+    """The store takes facts again: all that went up unsaved is in the journal, each once."""
+    await here.until(lambda: "storage restored" in here.platform.cover.alarms, 15, "not restored")
+    await here.has("storage.restored")
+    held = [entry.record for entry in here.platform.records]
+    assert here.platform.ledger.unsaved
+    for record in here.platform.ledger.unsaved.values():
+        assert held.count(record) == 1, record
+    assert not here.platform.problems
+    assert await here.stop() == 0
+    verdict = verify(here.data / "gateway.db")
+    assert verdict.whole, verdict.damages
+
+
+async def test_on_a_card_that_takes_nothing_calls_sound_doors_open_and_nothing_passes_as_durable(
+    quick: Court,
+) -> None:
+    here = quick
+    await ada_has_the_study(here)
+    assert await override(here)
+    await here.has("access.granted")
+    await here.until(lambda: here.platform.cover.status.get("storage", {}).get("lost") is False)
+    known = len(here.platform.records)
+    with disk_takes_nothing(here):
+        assert await here.town.press("study_help")
+        siren = here.town.siren("study_help")
+        assert await here.town.until(lambda: siren.sounding, 5), here.log.read_text()
+        await here.opens("study_door", "482913")
+        assert not await override(here)
+        await here.until(lambda: "storage lost" in here.platform.cover.alarms, 10, "no alarm")
+        unsaved = here.platform.ledger.unsaved
+        await here.until(lambda: "call.raised" in {one["type"] for one in unsaved.values()})
+        status = await here.sees("/status", lambda found: found["storage"]["lost"])
+        assert status, "the page says so too"
+        await asyncio.sleep(0.25)
+        assert len(here.platform.records) == known
+    await restored(here)
+    facts = here.facts()
+    assert facts.count("call.raised") == 1
+    assert facts.index("call.raised") < facts.index("storage.restored")
+
+
+async def test_a_start_on_a_card_that_takes_nothing_knows_its_people_and_answers_calls(
+    quick: Court,
+) -> None:
+    here = quick
+    await ada_has_the_study(here)
+    await here.opens("study_door", "482913")
+    await here.kill()
+    await here.start(*FULL)
+    with disk_takes_nothing(here):
+        await here.until(lambda: "storage lost" in here.platform.cover.alarms, 15, "no alarm")
+        await here.opens("study_door", "482913")
+        assert await here.town.press("garden_sos")
+        siren = here.town.siren("garden_sos")
+        assert await here.town.until(lambda: siren.sounding, 5)
+        unsaved = here.platform.ledger.unsaved
+        await here.until(lambda: "call.raised" in {one["type"] for one in unsaved.values()})
+    await restored(here)
+    assert here.facts().count("gateway.started") == 2
+
+
+async def test_a_start_that_can_read_nothing_takes_up_what_the_store_holds_once_it_opens(
+    quick: Court,
+) -> None:
+    here = quick
+    await ada_has_the_study(here)
+    assert await here.stop() == 0
+    database, aside = here.data / "gateway.db", here.data / "aside.db"
+    database.rename(aside)
+    database.mkdir()
+    await here.platform.offline()
+    await here.start()
+    await here.ready()
+    assert await here.town.press("study_help")
+    siren = here.town.siren("study_help")
+    assert await here.town.until(lambda: siren.sounding, 5)
+    database.rmdir()
+    aside.rename(database)
+    await here.sees("/status", lambda found: not found["storage"]["lost"], 10)
+    await here.opens("study_door", "482913")
+    await here.platform.online()
+    await here.has("call.raised")
+    assert here.facts().count("gateway.started") == 2
+    assert not here.platform.problems
