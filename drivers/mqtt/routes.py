@@ -43,19 +43,28 @@ def _no_constant(text: str) -> None:
     raise ValueError(f"{text} is no number")
 
 
-_decode = json.JSONDecoder(parse_constant=_no_constant).decode
+_decoder = json.JSONDecoder(parse_constant=_no_constant)
+_scan: Callable[[str, int], tuple[Any, int]] = _decoder.scan_once  # type: ignore[attr-defined]  # typeshed leaves it out
 
 
 def decode_json(payload: bytes, bytes_max: int = PAYLOAD_MAX) -> Any:
     """The JSON in a payload. Raises ValueError or RecursionError."""
     if len(payload) > bytes_max:
         raise ValueError("too long")
-    return _decode(payload.decode())
+    return _decoder.decode(payload.decode())
 
 
 def decode_object(payload: bytes) -> dict[str, Any]:
     """The JSON object in a payload. Raises ValueError or RecursionError."""
-    body = decode_json(payload)
+    if len(payload) > PAYLOAD_MAX:
+        raise ValueError("too long")
+    text = payload.decode()
+    if text[:1] == "{" and text[-1:] == "}":  # no white space around it: half the time
+        body, end = _scan(text, 0)
+        if end != len(text):
+            raise ValueError("more than one value")
+    else:
+        body = _decoder.decode(text)
     if type(body) is not dict:
         raise ValueError("not an object")
     return body
@@ -66,6 +75,7 @@ class Point:
 
     __slots__ = (
         "ask",
+        "calm",
         "deadband",
         "echo",
         "edge",
@@ -94,15 +104,13 @@ class Point:
         self.last: Any = MISSING
         self.told: Reading | None = None
         self.watched = False
+        self.calm = self.watcher is None
         if self.watcher is not None:
             self.watcher.lost()
 
-    @property
-    def unsettled(self) -> bool:
-        """The same report once more could still be a happening."""
-        if self.watcher is None:
-            return False
-        return not self.watched or self.watcher.unsettled_ms is not None
+    def settle(self) -> None:
+        """It is calm once the same report again could be no happening."""
+        self.calm = self.watcher is None or (self.watched and self.watcher.unsettled_ms is None)
 
 
 class StateRoute:
@@ -116,12 +124,13 @@ class StateRoute:
         last_seen: str = "",
     ) -> None:
         self.points = tuple(points)
+        self._standing = tuple(point for point in points if not point.row.momentary)
+        self._momentary = tuple(point for point in points if point.row.momentary)
         self._state = state
         self._happenings = happenings
         self._json = any(point.row.path for point in points)
         self._last_seen = last_seen
         self._seen: Any = MISSING
-        self._happens = any(point.row.momentary for point in points)
         self._payload: bytes | None = None
 
     def forget(self) -> None:
@@ -150,62 +159,72 @@ class StateRoute:
         state = self._state
         mono_ms = state.clock.mono_ms()
         live = not message.retain
-        settling, open_, sound = False, self._happens, True
-        for point in self.points:
+        settling, calm, sound = False, not self._momentary, True
+        for point in self._standing:
             key = point.key
             raw = body.get(key, MISSING) if key is not None else dig(body, point.row.path)
-            if raw is MISSING:
+            last = point.last
+            if raw is MISSING or (raw == last and type(raw) is type(last) and point.calm):
                 continue
             try:
-                if point.row.momentary:
-                    settling |= live and self._happened(point, raw, body, settle)
-                elif raw == point.last and type(raw) is type(point.last) and not point.unsettled:
-                    pass
-                elif point.echo is not None:
-                    point.echo()
-                    open_ = True
-                else:
-                    settling |= self._reported(point, raw, mono_ms, settle if live else None, live)
-                    open_ |= point.unsettled
+                settling |= self._reported(point, raw, mono_ms, settle, live)
             except MalformedError:
                 sound = False
                 point.last = MISSING
-                self._tell(point, None, Quality.BAD, mono_ms)
-        self._payload = None if open_ or not sound else message.payload
+                self._tell_bad(point, mono_ms)
+            calm = calm and point.calm
+        for point in self._momentary:
+            if live:
+                settling |= self._happened(point, body, mono_ms, settle)
         if not sound:
+            self._payload = None
             state.garbage()
             return settling
-        self._seen = body.get(self._last_seen, MISSING) if self._last_seen else MISSING
+        self._payload = message.payload if calm else None
+        if self._last_seen:
+            self._seen = body.get(self._last_seen, MISSING)
         state.heard(mono_ms, message.retain, self._seen)
         return settling
 
-    def _happened(self, point: Point, raw: Any, body: Any, settle: Settle | None) -> bool:
-        """A message that is itself a happening: a press, a lock's action."""
-        value = point.row.value(raw)
-        if value is None or point.edge is Edge.NONE:
+    def _happened(self, point: Point, body: Any, mono_ms: int, settle: Settle | None) -> bool:
+        """A message may itself be a happening: a press, a lock's action."""
+        raw = dig(body, point.row.path)
+        if raw is MISSING or raw is None or point.edge is Edge.NONE:
+            return False
+        try:
+            value = point.row.value(raw)
+        except MalformedError:
+            self._state.garbage()
+            return False
+        if value is None:
             return False
         detail = {
             name: found for name, path in point.row.detail if _scalar(found := dig(body, path))
         }
-        self._tell(point, value, Quality.GOOD, self._state.clock.mono_ms())
+        point.told = None
+        self._tell(point, value, mono_ms)
         return self._happenings.tell(point.ref, point.edge, Found(value), settle, detail)
 
     def _reported(
         self, point: Point, raw: Any, mono_ms: int, settle: Settle | None, live: bool
     ) -> bool:
         """A value that stands until the next report, and perhaps a happening in its change."""
+        if point.echo is not None:
+            point.echo()
+            point.calm = False
+            return False
         value = point.row.value(raw)
         point.last = raw
         if value is None:
             if raw is not None:
-                self._tell(point, None, Quality.BAD, mono_ms)  # the device itself does not know
+                self._tell_bad(point, mono_ms)  # the device itself does not know
             return False
-        told = point.told
-        if told is None or told.value != value or not told.good:
-            self._tell(point, value, Quality.GOOD, mono_ms)
-        if point.watcher is None or not live:
-            return False
-        return self._watch(point, value, mono_ms, settle)
+        self._tell(point, value, mono_ms)
+        settling = False
+        if point.watcher is not None and live:
+            settling = self._watch(point, value, mono_ms, settle)
+        point.settle()
+        return settling
 
     def _watch(self, point: Point, value: Value, mono_ms: int, settle: Settle | None) -> bool:
         assert point.watcher is not None
@@ -224,21 +243,29 @@ class StateRoute:
     def _still_so(self, point: Point, value: Value) -> None:
         """A door said nothing else since: what it said stands."""
         told = point.told
-        if point.watched and point.unsettled and told is not None and told.value == value:
+        if point.watched and not point.calm and told is not None and told.value == value:
             self._watch(point, value, self._state.clock.mono_ms(), None)
+            point.settle()
 
-    def _tell(self, point: Point, value: Value | None, quality: Quality, mono_ms: int) -> None:
+    def _tell(self, point: Point, value: Value, mono_ms: int) -> None:
         told = point.told
-        if quality is Quality.BAD and told is not None and told.quality is quality:
-            return
-        if point.deadband and told is not None and told.good and quality is Quality.GOOD:
-            assert isinstance(value, int | float)
-            assert isinstance(told.value, int | float)
-            if abs(value - told.value) < point.deadband:
+        if told is not None and told.quality is Quality.GOOD:
+            before: Any = told.value
+            if point.deadband:
+                after: Any = value
+                if -point.deadband < after - before < point.deadband:
+                    return
+            elif before == value:
                 return
-        reading = Reading(point.ref, value, quality, self._state.clock.wall_ms(), mono_ms)
-        point.told = reading
+        wall_ms = self._state.clock.wall_ms()
+        point.told = reading = Reading(point.ref, value, Quality.GOOD, wall_ms, mono_ms)
         self._state.sink.reading(reading)
+
+    def _tell_bad(self, point: Point, mono_ms: int) -> None:
+        if point.told is None or point.told.quality is not Quality.BAD:
+            wall_ms = self._state.clock.wall_ms()
+            point.told = Reading(point.ref, None, Quality.BAD, wall_ms, mono_ms)
+            self._state.sink.reading(point.told)
 
 
 class StatusRoute:
@@ -256,7 +283,7 @@ class StatusRoute:
         """Text as it stands, or in JSON. Other words say nothing."""
         try:
             text = _text(message.payload).strip()
-            word = dig(_decode(text), self._path) if text.startswith("{") else text
+            word = dig(_decoder.decode(text), self._path) if text.startswith("{") else text
         except (ValueError, RecursionError):
             return False
         if word in self._words:

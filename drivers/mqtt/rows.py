@@ -16,7 +16,7 @@ Columns of a point, beside the common ones:
 | `get_topic`, `get_payload` | how it is asked for |
 """
 
-import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -46,6 +46,7 @@ COLUMNS = frozenset(
     )
 )
 MISSING: Any = object()
+FLOAT_MAX = sys.float_info.max  # beyond any reading, and short of infinity
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,7 @@ def compile_row(spec: PointSpec, invert: bool) -> Row:
     raw = spec.binding
     enum = raw.get("enum")
     numeric = spec.kind in (ValueKind.INT, ValueKind.FLOAT)
-    least, greatest = raw.get("limits", (-math.inf, math.inf))
+    least, greatest = raw.get("limits", (-FLOAT_MAX, FLOAT_MAX))
     return Row(
         name=spec.name,
         kind=spec.kind,
@@ -128,15 +129,10 @@ def fill(template: str, topic: str) -> str:
 
 def _number(kind: ValueKind, raw: Any, figures: tuple[float, float, float]) -> int | float:
     """A plausible number of that kind, also out of text. Raises MalformedError."""
-    if isinstance(raw, str):
-        try:
-            raw = float(raw)
-        except ValueError:
-            raise MalformedError(f"expected {kind}, found {raw!r:.40}") from None
-    if isinstance(raw, bool) or not isinstance(raw, int | float) or not math.isfinite(raw):
-        raise MalformedError(f"expected {kind}, found {raw!r:.40}")
+    if type(raw) is not float and type(raw) is not int:
+        raw = _number_in(kind, raw)
     scale, least, greatest = figures
-    value = raw * scale
+    value: float = raw * scale
     if not least <= value <= greatest:
         raise MalformedError(f"found {value}, expected {least} to {greatest}")
     if kind is ValueKind.FLOAT:
@@ -144,3 +140,13 @@ def _number(kind: ValueKind, raw: Any, figures: tuple[float, float, float]) -> i
     if scale == 1 and value != int(value):
         raise MalformedError(f"expected {kind}, found {raw!r:.40}")
     return round(value)
+
+
+def _number_in(kind: ValueKind, raw: Any) -> float:
+    """A number that came as text. Raises MalformedError."""
+    if isinstance(raw, str):
+        try:
+            return float(raw)
+        except ValueError:
+            pass
+    raise MalformedError(f"expected {kind}, found {raw!r:.40}")

@@ -316,7 +316,11 @@ class Session:
 
     def _on_message(self, _client: paho.Client, _user: object, message: paho.MQTTMessage) -> None:
         self._received += 1
-        self.receive(_topic(message), message, None)
+        try:
+            topic = message.topic
+        except UnicodeDecodeError:
+            topic = ""  # which no device has: counted as unknown
+        self.receive(topic, message, None)
 
     def _on_publish(
         self, _client: paho.Client, _user: object, mid: int, reason: Any, _properties: object
@@ -339,10 +343,10 @@ class Session:
     def _on_message_lasting(
         self, _client: paho.Client, _user: object, message: paho.MQTTMessage
     ) -> None:
-        self._received += 1
         if message.qos == 0:
-            self.receive(_topic(message), message, None)
+            self._on_message(_client, _user, message)
             return
+        self._received += 1
         again = self._told.get(message.mid) if message.dup else None
         if again is not None and again.payload == message.payload:
             self._unanswered.append(again)
