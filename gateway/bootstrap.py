@@ -36,6 +36,7 @@ from gateway.runtime.supervisor import Supervisor
 from gateway.runtime.tasks import cancelled
 from gateway.runtime.views import EngineViews
 from gateway.security.credentials import KEY_BYTES, KeyedCredentials, load_key
+from gateway.security.passes import PassVerifier, load_pass_keys
 from gateway.store.folder import DataFolder, FolderInUse, machine_id
 from gateway.store.retention import Housekeeping, RetentionPolicy
 from gateway.store.store import SqliteStore, StoreOptions
@@ -71,7 +72,8 @@ class Gateway:
         self.store = SqliteStore(self.folder.database, held)
         loaded, lost = load_store(self.store)
         self.clock = SystemClock(secrets.token_hex(4))
-        self.credentials: Credentials = KeyedCredentials(_key(options.data))
+        key, passes = _key(options.data), self._passes()
+        self.credentials: Credentials = KeyedCredentials(key, passes)
         self._head = loaded.head
         self._clock_moved = self.clock.remember(loaded.meta)
         self.latch = CallLatch(latch_file(options.data))
@@ -252,6 +254,11 @@ class Gateway:
     def _load(self) -> Site:
         options = self._options
         return load_site(options.site, kinds(), demo=options.demo, overrides=options.overrides)
+
+    def _passes(self) -> PassVerifier:
+        """Verifies passes for this gateway with the keys in the site's folder, `keys/<kid>.pem`."""
+        audience = self.site.settings.uplink.get("gateway") or self.site.id
+        return PassVerifier(load_pass_keys(self._options.site / "keys"), audience)
 
     def _setpoint_spec(self, ref: PointRef) -> SetpointSpec | None:
         return self.engine.site.equipment.spec_of(ref).setpoint

@@ -107,7 +107,7 @@ class MqttDriver:
         """The link is up while all its sessions are."""
         if up:
             self._problems.pop(name, None)
-            self._setup.sink.count("connects")
+            self._setup.sink.count("reconnects")
         else:
             self._problems[name] = detail
         health = Health.SILENT if self._problems else Health.ONLINE

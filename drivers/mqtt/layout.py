@@ -82,7 +82,11 @@ class _Laying:
         watch = self.setup.watches.get(ref)
         invert = spec.name in self.device.binding.get("invert", ())
         row = compile_row(spec, invert)
-        return Point(ref, row, watch.edge if watch else spec.edge, spec.deadband)
+        point = Point(ref, row, watch.edge if watch else spec.edge, spec.deadband)
+        ask = self._ask_of(spec)
+        if ask is not None:
+            point.ask = lambda: self.send(ask)
+        return point
 
     def _reported(self, spec: PointSpec) -> bool:
         return "topic" in spec.binding and spec.edge is not Edge.CREDENTIAL

@@ -36,6 +36,8 @@ TURN_MESSAGES = 64
 TICK_S = 1.0
 CONNECT_S = 5.0
 SETTLE_S = 2.0
+WAIT_S = 0.25  # before the first try to connect again
+STOOD_S = 5.0  # a connection that lasted so long was no flapping
 LASTS_S = 86_400  # how long a broker keeps the calls for us
 _KEPT_BYTES = 2 * PAYLOAD_MAX + 16
 _RECEIVE_BUFFER = 65_536  # paho takes up to 100 of these before we can look at a packet
@@ -81,6 +83,7 @@ class Session:
         self._lasting = lasting
         self._client: paho.Client | None = None
         self._abandoned = False
+        self._up_s: float | None = None  # since when, by the loop's clock
         self._closed: asyncio.Future[str] | None = None
         self._received = 0
         self._published: dict[int, asyncio.Future[WriteOutcome]] = {}
@@ -89,14 +92,14 @@ class Session:
 
     async def run(self, wait_max_s: float) -> None:
         """Keep the session up until cancelled, trying again with growing, jittered waits."""
-        wait_s = 0.25
+        wait_s = WAIT_S
         while True:
             try:
                 await self._serve()
             except DeviceError as error:
+                if self._stood():
+                    wait_s = WAIT_S
                 self._changed(False, str(error))
-            else:
-                wait_s = 0.25
             await asyncio.sleep(wait_s * (0.5 + random.random() / 2))  # noqa: S311  # jitter
             wait_s = min(wait_max_s, wait_s * 2)
 
@@ -127,7 +130,8 @@ class Session:
         """Publish now, QoS 0, if connected: for what may be lost."""
         if self._client is not None and self.connected:
             self._client.publish(message.topic, message.payload, qos=0)
-            self._flush()
+            # Not now: we may be inside a callback of paho's, which writes under its own lock.
+            asyncio.get_running_loop().call_soon(self._flush)
 
     def abandon(self, why: str) -> None:
         """Give the connection up: whatever it still holds in its buffers is not sent."""
@@ -143,20 +147,24 @@ class Session:
         """Connect and serve until the connection ends. Raises DeviceError."""
         loop = asyncio.get_running_loop()
         self._closed = loop.create_future()
-        self._abandoned = False
+        self._abandoned, self._up_s = False, None
         self._unanswered.clear()
         self._client = client = self._new_client()
         try:
             await self._connect(client)
             with self._reading(client):
                 await self._until_up(client)
-                self.connected = True
+                self.connected, self._up_s = True, loop.time()
                 self._changed(True, "")
                 raise DeviceError(await self._closed)
         finally:
             self.connected = False
             self._client = None
             self._leave(client)
+
+    def _stood(self) -> bool:
+        up_s = self._up_s
+        return up_s is not None and asyncio.get_running_loop().time() - up_s > STOOD_S
 
     async def _connect(self, client: paho.Client) -> None:
         """Open the socket in a thread: names and TLS handshakes block."""
@@ -365,7 +373,10 @@ class Session:
                 entry.settled = True
                 loop.call_soon_threadsafe(self._acknowledge_now)
 
-        if self.receive(_topic(message), message, settle):
+        topic = _topic(message)
+        if topic not in self.topics and self._client is not None:
+            self._client.unsubscribe(topic)  # of a site as it was: the broker still remembers
+        if self.receive(topic, message, settle):
             self._told[message.mid] = entry
             loop.call_later(SETTLE_S, settle)
         else:

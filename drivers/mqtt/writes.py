@@ -12,6 +12,7 @@ Rules:
 
 import asyncio
 import contextlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -50,7 +51,8 @@ class Target:
     def message(self, value: Value, expiry_s: int | None = None) -> Outgoing:
         """The message that asks for a value. A pattern it does not know is played as `on`."""
         if isinstance(self.payload, str):
-            return Outgoing(self.topic, self.payload, expiry_s)
+            text = self.payload.replace("{value}", json.dumps(value, ensure_ascii=False))
+            return Outgoing(self.topic, text, expiry_s)
         payload = self.payload.get(value)
         return Outgoing(self.topic, self.payload["on"] if payload is None else payload, expiry_s)
 

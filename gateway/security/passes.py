@@ -94,7 +94,7 @@ def load_pass_keys(folder: Path) -> dict[str, str]:
     if not folder.is_dir():
         return {}
     files = sorted(path for path in folder.iterdir() if path.suffix in (".pem", ".jwk"))
-    return {path.stem: path.read_text(encoding="utf-8") for path in files}
+    return {path.stem: path.read_text(encoding="utf-8", errors="replace") for path in files}
 
 
 def _problem(error: Exception) -> str:

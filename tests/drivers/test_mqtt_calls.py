@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 from fixtures.broker import Broker
-from mqtt_rig import KEYPAD, SOS, Rig, Wire, until
+from mqtt_rig import KEYPAD, SOS, Rig, Wire, device, until
 
 from gateway.domain.points import PointRef
 
@@ -123,3 +123,31 @@ async def test_presses_are_counted_over_any_bound_and_never_dropped(
         assert rig.sink.health["sos"][1] == "flooding"
         assert len(rig.sink.edges) < 301
         await asyncio.sleep(0)
+
+
+async def test_what_a_former_site_subscribed_to_is_ended(broker: Broker, wire: Wire) -> None:
+    former = device("old", "z2m_sos_button", "zigbee2mqtt/old")
+    async with Rig(broker, [SOS, former]).running():
+        pass
+    async with Rig(broker, [SOS]).running() as rig:
+        wire.say("zigbee2mqtt/old", PRESS)
+        await until(lambda: rig.sink.counts["unknown_topics"] == 1)
+        await until(lambda: "UNSUBSCRIBE from test-calls" in broker.log())
+        wire.say("zigbee2mqtt/old", PRESS)
+        wire.say(TOPIC, PRESS)
+        await until(lambda: rig.sink.edges)
+    assert rig.sink.counts["unknown_topics"] == 1
+    assert [edge.ref.device for edge in rig.sink.edges] == ["sos"]
+
+
+async def test_trying_a_device_by_hand_takes_no_call_from_the_gateway(
+    broker: Broker, wire: Wire
+) -> None:
+    async with Rig(broker, [SOS]).running() as gateway:
+        async with Rig(broker, [SOS], trial=True).running() as trial:
+            wire.say(TOPIC, PRESS)
+            await until(lambda: gateway.sink.edges and trial.sink.edges)
+        assert gateway.sink.links == [("online", "")]
+    wire.say(TOPIC, PRESS)
+    async with Rig(broker, [SOS]).running() as later:
+        await until(lambda: later.sink.edges)

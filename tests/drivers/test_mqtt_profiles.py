@@ -8,6 +8,7 @@ from fixtures.broker import Broker
 from mqtt_rig import SOS, Rig, Wire, device, golden, profiles, until
 
 from gateway.domain.points import PointRef, Quality
+from gateway.domain.profile import Edge, PointSpec, PollClass, Profile, ValueKind
 
 LOCK = device("lock", "z2m_lock", "zigbee2mqtt/study lock")
 CONTACT = device("contact", "z2m_contact", "zigbee2mqtt/study door")
@@ -189,6 +190,25 @@ async def test_a_value_is_told_again_only_when_it_moved(broker: Broker, wire: Wi
         await until(lambda: rig.sink.value("plug/voltage"))
     told = [r.value for r in rig.sink.readings if r.ref.point == "power"]
     assert told == [100, 101.5]
+
+
+async def test_a_supervised_input_changes_once_a_second_report_agrees(
+    broker: Broker, wire: Wire
+) -> None:
+    row = {"topic": "{topic}", "path": "fire", "get_topic": "{topic}/get", "get_payload": "{}"}
+    fire = PointSpec("fire", ValueKind.BOOL, "", PollClass.SAFETY, Edge.SUPERVISED, None, row)
+    panel = Profile("panel", "panel", "mqtt", {"fire": fire}, {}, {})
+    wire.listen("panels/a/get")
+    async with Rig(
+        broker, [device("a", "panel", "panels/a")], own={"panel": panel}
+    ).running() as rig:
+        await until(lambda: len(wire.messages("/get")) == 1)  # asked when we came
+        wire.say("panels/a", {"fire": True})
+        await until(lambda: len(wire.messages("/get")) == 2)  # asked for a second opinion
+        assert not rig.sink.edges
+        wire.say("panels/a", {"fire": True})
+        await until(lambda: rig.sink.edges)
+    assert rig.sink.edges[0].value is True
 
 
 async def test_wiring_that_is_normally_closed_is_inverted_by_the_site(
