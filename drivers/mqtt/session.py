@@ -5,8 +5,7 @@ Rules:
   one (RULES A4): what we publish leaves at once or not at all.
 - A session drains its socket, at most 64 messages a turn, so that no flood holds the loop.
 - A *lasting* session (calls) is kept by the broker over our absence, and its messages are
-  acknowledged in the order they came, each once it is settled or after 2 s, whichever is first: a
-  dead disk must not stop the broker from sending us the next call.
+  acknowledged once settled (see `held`): a dead disk must not stop the next call from coming.
 - An abandoned connection is reset, so that no bytes are sent after we gave them up.
 """
 
@@ -14,7 +13,6 @@ import asyncio
 import random
 import socket
 import struct
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,10 +21,12 @@ from typing import Any
 from paho.mqtt import client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from drivers.mqtt.binding import Binding
+from drivers.mqtt.held import Held, Settle
+from drivers.mqtt.packets import bound_packet, pending, socket_of, topic_of
+from drivers.mqtt.packets import properties as new_properties
 from drivers.mqtt.routes import PAYLOAD_MAX
 from gateway.domain.errors import DeviceError
 from gateway.domain.points import WriteOutcome, WriteResult
@@ -35,15 +35,12 @@ TURN_MESSAGES = 64
 
 TICK_S = 1.0
 CONNECT_S = 5.0
-SETTLE_S = 2.0
 WAIT_S = 0.25  # before the first try to connect again
 STOOD_S = 5.0  # a connection that lasted so long was no flapping
 LASTS_S = 86_400  # how long a broker keeps the calls for us
-_KEPT_BYTES = 2 * PAYLOAD_MAX + 16
 _RECEIVE_BUFFER = 65_536  # paho takes up to 100 of these before we can look at a packet
 _REFUSED = 128  # MQTT reason codes from here on are failures
 
-Settle = Callable[[], None]
 Receive = Callable[[str, Any, Settle | None], bool]  # topic, message, settle
 
 
@@ -87,8 +84,7 @@ class Session:
         self._closed: asyncio.Future[str] | None = None
         self._received = 0
         self._published: dict[int, asyncio.Future[WriteOutcome]] = {}
-        self._unanswered: deque[_Unanswered] = deque()
-        self._told: dict[int, _Unanswered] = {}
+        self._held = Held(self._acknowledge_now)
 
     async def run(self, wait_max_s: float) -> None:
         """Keep the session up until cancelled, trying again with growing, jittered waits."""
@@ -110,7 +106,7 @@ class Session:
             return WriteOutcome(WriteResult.REFUSED, "not connected")
         properties = None
         if self._binding.version5 and message.expiry_s is not None:
-            properties = _properties(PacketTypes.PUBLISH)
+            properties = new_properties(PacketTypes.PUBLISH)
             properties.MessageExpiryInterval = message.expiry_s
         info = client.publish(message.topic, message.payload, qos=1, properties=properties)
         if info.rc is not MQTTErrorCode.MQTT_ERR_SUCCESS:
@@ -136,7 +132,7 @@ class Session:
     def abandon(self, why: str) -> None:
         """Give the connection up: whatever it still holds in its buffers is not sent."""
         self._abandoned = True
-        sock = _socket(self._client) if self._client else None
+        sock = socket_of(self._client) if self._client else None
         if sock is not None:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._close(why)
@@ -148,7 +144,6 @@ class Session:
         loop = asyncio.get_running_loop()
         self._closed = loop.create_future()
         self._abandoned, self._up_s = False, None
-        self._unanswered.clear()
         self._client = client = self._new_client()
         try:
             await self._connect(client)
@@ -176,7 +171,7 @@ class Session:
             await asyncio.to_thread(self._open, client)
         except (OSError, ValueError) as error:
             raise DeviceError(f"{binding.host}:{binding.port}: {error}") from error
-        sock = _socket(client)
+        sock = socket_of(client)
         if sock is None:
             raise DeviceError(f"{binding.host}:{binding.port}: closed at once")
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -186,7 +181,7 @@ class Session:
         binding = self._binding
         options: dict[str, Any] = {}
         if binding.version5:
-            properties = _properties(PacketTypes.CONNECT)
+            properties = new_properties(PacketTypes.CONNECT)
             properties.SessionExpiryInterval = LASTS_S if self._lasting else 0
             properties.MaximumPacketSize = 2 * self.packet_max
             options = {"clean_start": not self._lasting, "properties": properties}
@@ -215,10 +210,9 @@ class Session:
         subscribed: asyncio.Future[Any] = loop.create_future()
 
         def on_connect(_c: object, _u: object, flags: Any, reason: Any, _p: object) -> None:
+            self._held.connected(session_present=flags.session_present)
             if flags.session_present:
                 self.resumed()  # at once: what the broker kept for us comes right behind
-            else:
-                self._told.clear()
             _answer(accepted, reason)
 
         client.on_connect = on_connect
@@ -250,7 +244,7 @@ class Session:
     def _reading(self, client: paho.Client) -> Iterator[None]:
         """The socket is read, and kept alive, while inside."""
         loop = asyncio.get_running_loop()
-        descriptor = _socket(client).fileno()
+        descriptor = socket_of(client).fileno()
 
         def closing(*_: object) -> None:
             loop.remove_reader(descriptor)
@@ -282,9 +276,9 @@ class Session:
                 client.loop_read()
                 if self._received == before:
                     break
-            _bound_packet(client, self.packet_max)
+            bound_packet(client, self.packet_max)
             self._flush()
-            if self._binding.tls and self._client is client and _pending(client):
+            if self._binding.tls and self._client is client and pending(client):
                 asyncio.get_running_loop().call_soon(self._drain)
         except Exception as bug:
             assert self._closed is not None
@@ -297,7 +291,7 @@ class Session:
         if client is None or not client.want_write():
             return
         client.loop_write()
-        sock = _socket(client)
+        sock = socket_of(client)
         if sock is None:
             return
         loop = asyncio.get_running_loop()
@@ -312,7 +306,7 @@ class Session:
         client.on_disconnect = None
         if not self._abandoned and client.socket() is not None:
             client.disconnect()
-        sock = _socket(client)
+        sock = socket_of(client)
         if sock is not None:
             sock.close()
 
@@ -324,11 +318,7 @@ class Session:
 
     def _on_message(self, _client: paho.Client, _user: object, message: paho.MQTTMessage) -> None:
         self._received += 1
-        try:
-            topic = message.topic
-        except UnicodeDecodeError:
-            topic = ""  # which no device has: counted as unknown
-        self.receive(topic, message, None)
+        self.receive(topic_of(message), message, None)
 
     def _on_publish(
         self, _client: paho.Client, _user: object, mid: int, reason: Any, _properties: object
@@ -346,102 +336,28 @@ class Session:
     ) -> None:
         self._close(f"connection lost: {reason}")
 
-    # --- the calls: acknowledged in order, once settled -----------------------------------------
-
     def _on_message_lasting(
-        self, _client: paho.Client, _user: object, message: paho.MQTTMessage
+        self, client: paho.Client, _user: object, message: paho.MQTTMessage
     ) -> None:
         if message.qos == 0:
-            self._on_message(_client, _user, message)
+            self._on_message(client, _user, message)
             return
         self._received += 1
-        again = self._told.get(message.mid) if message.dup else None
-        if again is not None and again.payload == message.payload:
-            self._unanswered.append(again)
-        else:
-            self._take(message)
+        topic = topic_of(message)
+        if topic not in self.topics:
+            client.unsubscribe(topic)  # of a site as it was: the broker still remembers
+        self._held.take(message, lambda settle: self.receive(topic, message, settle))
         self._acknowledge()  # written with the turn: paho must not write inside its callback
 
-    def _take(self, message: paho.MQTTMessage) -> None:
-        """Hand a message over; one that was told stays known, should it come again."""
-        entry = _Unanswered(message.mid, bytes(message.payload))
-        self._unanswered.append(entry)
-        loop = asyncio.get_running_loop()
-
-        def settle() -> None:
-            if not entry.settled:
-                entry.settled = True
-                loop.call_soon_threadsafe(self._acknowledge_now)
-
-        topic = _topic(message)
-        if topic not in self.topics and self._client is not None:
-            self._client.unsubscribe(topic)  # of a site as it was: the broker still remembers
-        if self.receive(topic, message, settle):
-            self._told[message.mid] = entry
-            loop.call_later(SETTLE_S, settle)
-        else:
-            entry.settled = True
-
     def _acknowledge(self) -> None:
-        """Acknowledge what is settled, in the order it came."""
         client = self._client
-        while client is not None and self._unanswered and self._unanswered[0].settled:
-            entry = self._unanswered.popleft()
-            if self._told.get(entry.mid) is entry:
-                del self._told[entry.mid]
-            client.ack(entry.mid, 1)
+        if client is not None:
+            for mid in self._held.settled():
+                client.ack(mid, 1)
 
     def _acknowledge_now(self) -> None:
         self._acknowledge()
         self._flush()
-
-
-@dataclass(slots=True)
-class _Unanswered:
-    """A message of the calls session that the broker still holds."""
-
-    mid: int
-    payload: bytes
-    settled: bool = False
-
-
-class _Head(bytearray):
-    """Keeps the head of a packet too big for us, which is enough to acknowledge and drop it."""
-
-    def __iadd__(self, data: Any) -> "_Head":  # type: ignore[misc]  # narrower on purpose
-        room = _KEPT_BYTES - len(self)
-        if room > 0:
-            self.extend(data[:room])
-        return self
-
-
-def _bound_packet(client: paho.Client, packet_max: int) -> None:
-    """Keep no more than the head of a giant that is on its way in (3.1.1 has no other bound)."""
-    packet = client._in_packet  # paho offers no limit of its own
-    if packet["to_process"] > packet_max and not isinstance(packet["packet"], _Head):
-        packet["packet"] = _Head(packet["packet"][:_KEPT_BYTES])
-
-
-def _pending(client: paho.Client) -> bool:
-    """TLS holds bytes that the loop cannot see as readable."""
-    sock = _socket(client)
-    return sock is not None and sock.pending() > 0
-
-
-def _socket(client: paho.Client) -> Any:
-    """The real socket, None if there is none: paho's type for it leaves options out."""
-    return client.socket()
-
-
-def _properties(packet: int) -> Any:
-    return Properties(packet)  # type: ignore[no-untyped-call]  # paho leaves it untyped
-
-
-def _topic(message: paho.MQTTMessage) -> str:
-    try:
-        return message.topic
-    except UnicodeDecodeError:
-        return ""  # which no device has: counted as unknown
 
 
 def _answer(future: "asyncio.Future[Any]", result: Any) -> None:
