@@ -124,7 +124,7 @@ class Draft:
                 self.take(inner, Item(str(key), item.document, path, None, item.id), value)
 
     def _keep(self, kind: type[Strict], item: Item[Any]) -> None:
-        if not re.match(ID_PATTERN, item.id):
+        if not re.fullmatch(ID_PATTERN, item.id):
             said = f"found the id {shown(item.id)}, expected {PATTERNS[ID_PATTERN]}"
             self.wrong(item, (), said)
         other = self.of(kind).get(item.id)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field, create_model
 
 from config.base import Chosen, Milliseconds, Strict, default
+from config.problems import LISTEN_PATTERN
 from gateway.domain.profile import PollClass
 from gateway.domain.records import Retention
 from gateway.domain.site import AccessSettings, BookingSettings, EmergencySettings, Settings
@@ -84,7 +85,7 @@ class SettingsFile(Strict):
     listen: str = Field(
         default=default(Settings, "listen"),
         description="Where the HTTP API listens, as host:port.",
-        pattern=r"^[^\s]+:\d{1,5}$",
+        pattern=LISTEN_PATTERN,
     )
     retention_days: dict[Annotated[Retention, Chosen], Annotated[int, Field(ge=1)]] = Field(
         default={}, description="How long records of each class are kept."

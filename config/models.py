@@ -4,7 +4,7 @@ Keys mirror the fields of the domain's values. Where the columns are ours an unk
 error; links, devices, channels and profile rows also carry keys of their driver's own (`own`).
 """
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 from pydantic_core import PydanticCustomError
@@ -109,14 +109,12 @@ class DoorRulesFile(Strict):
     egress: Annotated[Egress, Chosen] = Field(
         description="How a person inside gets out without the gateway: mechanical or hardwired."
     )
-    fails: str = Field(
+    fails: Literal["safe", "secure"] = Field(
         default=default(DoorRules, "fails"),
-        pattern="^(safe|secure)$",
         description="What the lock does without power: safe (unlocks) or secure.",
     )
-    fire_release: str | None = Field(
+    fire_release: Literal["hardwired"] | None = Field(
         default=None,
-        pattern="^hardwired$",
         description="hardwired: the fire panel cuts the lock's power itself (rule A3).",
     )
     mode: Annotated[DoorMode, Chosen] = Field(
@@ -307,4 +305,8 @@ class ProfileFile(Strict):
     device: dict[str, Any] = Field(
         default={}, description="What the driver must know of the model."
     )
-    points: dict[Id, PointRow] = Field(description="Its points, by name.", min_length=1)
+    points: dict[Id, PointRow] = Field(
+        description="Its points, by name. Writable points whose names end in the same _<number> "
+        "(relay_3, pulse_3) are one output.",
+        min_length=1,
+    )

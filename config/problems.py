@@ -3,7 +3,8 @@
 import re
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
-from typing import Any, TypeVar, get_args
+from types import UnionType
+from typing import Annotated, Any, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -30,6 +31,17 @@ EXPECTED: Mapping[str, str] = {
     "greater_than": "more than {gt}",
     "less_than_equal": "at most {le}",
     "too_short": "at least {min_length} of them",
+}
+
+
+ID_PATTERN = r"^[a-z0-9][a-z0-9_-]*$"
+REFERENCE_PATTERN = r"^[a-z0-9][a-z0-9_-]*/[a-z0-9][a-z0-9_-]*$"
+LISTEN_PATTERN = r"^[^\s]+:\d{1,5}$"
+
+PATTERNS: Mapping[str, str] = {
+    ID_PATTERN: "an id of small letters, digits, _ and -",
+    REFERENCE_PATTERN: "a point written as device/point",
+    LISTEN_PATTERN: "host:port, such as 127.0.0.1:8080",
 }
 
 
@@ -144,49 +156,40 @@ def _said(details: ErrorDetails) -> str:
         expected = " or ".join((", ".join(names[:-1]), names[-1])) if names[1:] else names[0]
         return f"found {found}, expected {expected}{nearest(details['input'], names)}"
     if kind == "string_pattern_mismatch":
-        return f"found {found}, expected {PATTERNS.get(str(context['pattern']), 'another form')}"
+        return f"found {found}, expected {PATTERNS[str(context['pattern'])]}"
     if kind in EXPECTED:
         return f"found {found}, expected {EXPECTED[kind].format(**context)}"
     message = details["msg"]
     return f"found {found}, expected {message}" if kind == "expected" else message
 
 
-ID_PATTERN = r"^[a-z0-9][a-z0-9_-]*$"
-REFERENCE_PATTERN = r"^[a-z0-9][a-z0-9_-]*/[a-z0-9][a-z0-9_-]*$"
-
-PATTERNS: Mapping[str, str] = {
-    ID_PATTERN: "an id of small letters, digits, _ and -",
-    REFERENCE_PATTERN: "a point written as device/point",
-}
-
-
-def _walk(model: Any, path: Iterable[str | int]) -> Any:
+def _model_at(model: type[BaseModel], path: KeyPath) -> type[BaseModel] | None:
+    """The model that holds what is at a path: through fields, mappings and lists."""
+    annotation: Any = model
     for step in path:
-        if isinstance(model, type) and issubclass(model, BaseModel):
-            known = model.model_fields.get(str(step))
-            model = None if known is None else _inner(known.annotation)
-        # A mapping's key or a list's index: the model within stays the same.
-    return model
+        if _is_model(annotation):
+            field = annotation.model_fields.get(str(step))
+            annotation = None if field is None else field.annotation
+        else:
+            annotation = get_args(annotation)[-1] if get_args(annotation) else None
+        if get_origin(annotation) in (UnionType, Annotated):
+            annotation = get_args(annotation)[0]
+    return annotation if _is_model(annotation) else None
 
 
-def _inner(annotation: Any) -> Any:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    for argument in get_args(annotation):
-        if (found := _inner(argument)) is not None:
-            return found
-    return None
+def _is_model(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
 
 
-def _keys(model: Any, path: KeyPath) -> list[str]:
-    found = _walk(model, path)
+def _keys(model: type[BaseModel], path: KeyPath) -> list[str]:
+    found = _model_at(model, path)
     if found is None:
         return []
     return [spelling for name in found.model_fields for spelling in spellings(name)]
 
 
-def _described(model: Any, path: KeyPath) -> str:
-    found = _walk(model, path[:-1])
+def _described(model: type[BaseModel], path: KeyPath) -> str:
+    found = _model_at(model, path[:-1])
     if found is None or str(path[-1]) not in found.model_fields:
         return key_text(path)
     described = found.model_fields[str(path[-1])].description or "a value"

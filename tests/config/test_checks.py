@@ -254,3 +254,16 @@ def test_a_bug_in_a_third_party_s_check_is_told_and_not_raised(site):
         "site.yaml:4: links.wire: the driver plain failed to judge it, by a bug in it: "
         "ValueError: no such thing",
     ]
+
+
+def test_what_is_missing_or_unknown_deep_in_a_file_is_told_with_what_it_means(site):
+    replace(site / "profiles/plain_board.yaml", "input_1: {value: bool, ", "input_1: {")
+    replace(site / "site.yaml", "after_s: 0, channels", "after_s: 0, chanels")
+    assert said(site) == [
+        "profiles/plain_board.yaml:10: points.input_1.value: missing, expected: the type of its "
+        "value",
+        "site.yaml:10: escalations.help.steps[0].chanels: found 'chanels', expected a known key; "
+        "the nearest is 'channels'",
+        "site.yaml:10: escalations.help.steps[0].channels: missing, expected: the channels that "
+        "are told",
+    ]
