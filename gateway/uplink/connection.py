@@ -20,6 +20,7 @@ T = TypeVar("T")
 NO_DELAY = (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 V5 = aiomqtt.ProtocolVersion.V5
 V311 = aiomqtt.ProtocolVersion.V311
+_QUEUE_MAX = 1_000
 _QUEUE_BYTES_MAX = 16_777_216
 _NO_SUCH_PROTOCOL = (1, 0x84)  # CONNACK codes of 3.1.1 and of 5.0
 
@@ -29,9 +30,16 @@ class ProtocolRefusedError(UplinkError):
 
 
 class _BoundedQueue(asyncio.Queue[aiomqtt.Message]):
-    """Holds so many bytes and no more: what is over is dropped, and the platform repeats it."""
+    """Holds so much and no more: what is over is dropped and counted; the platform repeats it."""
 
+    dropped = 0
     _bytes = 0
+
+    def put_nowait(self, item: aiomqtt.Message) -> None:
+        if self.qsize() >= _QUEUE_MAX or self._bytes >= _QUEUE_BYTES_MAX:
+            self.dropped += 1
+        else:
+            super().put_nowait(item)
 
     def _put(self, item: aiomqtt.Message) -> None:
         self._bytes += len(_payload(item))
@@ -42,16 +50,21 @@ class _BoundedQueue(asyncio.Queue[aiomqtt.Message]):
         self._bytes -= len(_payload(item))
         return item
 
-    def full(self) -> bool:
-        return self._bytes >= _QUEUE_BYTES_MAX or super().full()
-
 
 class Connection:
     """The `Transport` of the uplink: hands messages to the broker, and yields those that come."""
 
-    def __init__(self, client: aiomqtt.Client, protocol: aiomqtt.ProtocolVersion) -> None:
+    def __init__(
+        self, client: aiomqtt.Client, protocol: aiomqtt.ProtocolVersion, queue: _BoundedQueue
+    ) -> None:
         self._client = client
+        self._queue = queue
         self.protocol = protocol
+
+    @property
+    def dropped(self) -> int:
+        """Messages that came faster than they were taken."""
+        return self._queue.dropped
 
     async def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
         """Hand a message to the broker, QoS 1. Raises UplinkError."""
@@ -101,14 +114,14 @@ async def connect(
         password, context = await asyncio.to_thread(_secrets, broker)
     except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
         raise UplinkError(f"the uplink's certificates or password: {error}") from error
+    queue = _BoundedQueue()
     client = aiomqtt.Client(
         broker.host,
         broker.port_used,
         username=broker.username,
         password=password,
         identifier=identifier,
-        queue_type=_BoundedQueue,
-        max_queued_incoming_messages=1_000,
+        queue_type=lambda **_: queue,  # type: ignore[arg-type]  # called like the class it wants
         protocol=protocol,
         will=will,
         timeout=broker.timeout_ms / 1000,
@@ -122,7 +135,7 @@ async def connect(
     except (aiomqtt.MqttError, OSError, ValueError) as error:
         raise _failure(error)(f"{broker.host}:{broker.port_used}: {error}") from error
     try:
-        yield Connection(client, protocol)
+        yield Connection(client, protocol, queue)
     finally:
         await _leave(client)
 

@@ -68,7 +68,7 @@ class UplinkSettings(Broker):
     """The broker of the platform, and the figures of the push."""
 
     gateway: str | None = None  # the name on the topics; None: the site's id
-    batch_records: int = Field(default=200, ge=1, le=1_000)
+    batch_records: int = Field(default=100, ge=1, le=1_000)
     batch_bytes: int = Field(default=131_072, ge=1_024)
     window_records: int = Field(default=1_000, ge=1)
     resend_ms: int = Field(default=10_000, ge=100)
@@ -78,7 +78,7 @@ class UplinkSettings(Broker):
     reconnect_max_ms: int = Field(default=120_000, ge=10)
     reconnect_call_ms: int = Field(default=5_000, ge=10)  # while a call is unanswered
     status_ms: int = Field(default=60_000, ge=100)
-    look_ms: int = Field(default=100, ge=5)
+    look_ms: int = Field(default=500, ge=5)
     cursor_save_ms: int = Field(default=5_000, ge=0)
     message_bytes_max: int = Field(default=8_388_608, ge=1_024)
 

@@ -235,8 +235,11 @@ class Uplink:
     async def _heartbeat(self, link: Connection) -> None:
         """Tell the status at its interval, and at once when its essence changes."""
         told_ms = saved_ms = self._around.clock.mono_ms()
+        dropped = 0
         while True:
             await asyncio.sleep(_LOOK_S)
+            self.health.dropped += link.dropped - dropped
+            dropped = link.dropped
             now_ms = self._around.clock.mono_ms()
             if now_ms - saved_ms >= self._settings.cursor_save_ms:
                 saved_ms = now_ms

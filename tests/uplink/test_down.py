@@ -1,5 +1,6 @@
 """What the platform says, and what the gateway answers (RULES B1, B3, B8, X2)."""
 
+import asyncio
 import json
 import time
 from pathlib import Path
@@ -295,6 +296,23 @@ async def test_a_command_runs_once_and_is_answered(tmp_path: Path, broker: Broke
         ).code == "expired"
         await desk.until(lambda p: p.facts("call.acknowledged"))
     assert len(desk.facts("call.acknowledged")) == 1
+
+
+async def test_a_flood_is_bounded_and_nothing_waits_behind_it(
+    tmp_path: Path, broker: Broker
+) -> None:
+    prefill(tmp_path, 300)
+    async with platform(broker.port) as desk, gateway(tmp_path, broker.port) as rig:
+        await say(desk, "bookings", b"{}")
+        flood = {"type": "changes", "epoch": "e1", "revision": 1, "put": []}
+        body = json.dumps(flood).encode()
+        await asyncio.gather(*(desk.publish("bookings", body) for _ in range(1_500)))
+        assert (await desk.command("open_sesame", "door")).result == "Unknown"
+        await desk.until(lambda p: len(p.records) >= 300)
+        await until(lambda: rig.cursor() >= 300)
+        done = rig.uplink.health
+        await until(lambda: done.answered + done.dropped >= 1_501)
+        desk.seen = [each for each in desk.seen if each[0].startswith("up/")]
 
 
 async def test_a_big_snapshot_comes_whole(tmp_path: Path, broker: Broker) -> None:

@@ -23,7 +23,7 @@ from gateway.domain import events
 from gateway.domain.calls import Call, CallState
 from gateway.domain.events import Actor, CallAcknowledged, PointEdge, Started
 from gateway.domain.faults import Fault
-from gateway.domain.points import PointRef
+from gateway.domain.points import PointRef, Setpoint, WriteOutcome, WriteResult
 from gateway.domain.site import Channel, ChannelKind
 from gateway.domain.subjects import Role
 
@@ -183,6 +183,18 @@ async def test_a_certificate_of_our_own_authority(tmp_path: Path) -> None:
             await until(lambda: the_call(rig).state is CallState.DELIVERED)
 
 
+async def test_outputs_go_first_and_wait_for_nobody(tmp_path: Path) -> None:
+    """RULES E9: the siren is written before anybody is told, however long telling takes."""
+    bus = Bus()
+    with web_server(hold_s=0.5) as server:
+        hook = replace(webhook(tmp_path, server.url), id="hook")
+        channels = {"hook": hook}
+        async with gateway(tmp_path, free_port(), channels=channels, drivers={"bus": bus}) as rig:
+            rig.engine.tell(PointEdge(PointRef("board", "input_3"), True))
+            await until(lambda: server.requests)
+            assert bus.written["board/signal_2"] < server.requests[0].at
+
+
 async def test_a_lost_disk_silences_no_call(tmp_path: Path) -> None:
     with web_server() as server:
         async with calling(tmp_path, hook=webhook(tmp_path, server.url)) as rig:
@@ -242,8 +254,23 @@ def webhook(folder: Path, url: str, **more: Any) -> Channel:
     return Channel("hook", ChannelKind.WEBHOOK, False, {"url": url, "secret_file": file, **more})
 
 
+class Bus:
+    """A driver that notes when each point was first written."""
+
+    def __init__(self) -> None:
+        self.written: dict[str, float] = {}
+
+    async def run(self) -> None:
+        await asyncio.Event().wait()
+
+    async def write(self, setpoint: Setpoint, *, urgent: bool = False) -> WriteOutcome:
+        self.written.setdefault(str(setpoint.ref), time.monotonic())
+        return WriteOutcome(WriteResult.SENT)
+
+
 class Request:
     def __init__(self, headers: Any, content: bytes) -> None:
+        self.at = time.monotonic()
         self.headers = headers
         self.content = content
         self.said: dict[str, Any] = json.loads(content)

@@ -28,7 +28,7 @@ from gateway.notify.dispatcher import Times as NotifyTimes
 from gateway.notify.mqtt import MqttNotifier
 from gateway.notify.platform import PlatformNotifier
 from gateway.notify.webhook import WebhookNotifier
-from gateway.ports import Batch, Loaded, Notifier, Stamped
+from gateway.ports import Batch, Driver, Loaded, Notifier, Stamped
 from gateway.runtime.engine import Engine
 from gateway.runtime.readings import Readings
 from gateway.runtime.reconcile import Reconciler
@@ -51,6 +51,7 @@ FAST: dict[str, Any] = {
     "reconnect_ms": 20,
     "reconnect_max_ms": 200,
     "cursor_save_ms": 0,
+    "look_ms": 50,
     "timeout_ms": 2_000,
 }
 KEY = bytes(range(32))
@@ -209,6 +210,7 @@ async def gateway(
     port: int,
     machine: str = "",
     channels: Mapping[str, Channel] | None = None,
+    drivers: Mapping[str, Driver] | None = None,
     **settings: Any,
 ) -> AsyncIterator[Rig]:
     """A gateway on a folder, its uplink on a broker's port."""
@@ -224,7 +226,7 @@ async def gateway(
         store,
         clock,
     )
-    engine.start(loaded.head, {})
+    engine.start(loaded.head, drivers or {})
     uplink_settings = UplinkSettings(**{**FAST, "port": port, **settings})
     around = Surroundings(
         engine,
