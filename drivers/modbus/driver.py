@@ -42,7 +42,6 @@ URGENT_EVERY_MS = 1_000
 MUTE_MS, MUTE_MAX_MS = 5_000, 60_000
 RECONNECT_MAX_MS = 10_000
 RENEW_MS = 10_000
-SILENCES = (10, frames.TARGET_SILENT)  # a gateway says that the unit behind it is silent
 
 
 class Mute(LinkLost):
@@ -260,7 +259,7 @@ class ModbusDriver:
 
     def _refused(self, group: PolledGroup, reply: ExceptionReply) -> None:
         device, now_ms = group.member, self._clock.mono_ms()
-        if reply.code in SILENCES:
+        if reply.code in frames.UNIT_SILENT:
             self._heard_ms = now_ms  # the gateway before it lives
             self._failed(device, group, Silent(str(reply)))
             return
@@ -344,7 +343,7 @@ class ModbusDriver:
         try:
             await self._exchange(wire, device, request)
         except ExceptionReply as reply:
-            if reply.code not in SILENCES:
+            if reply.code not in frames.UNIT_SILENT:
                 self._alive(device)
             return refusal(reply)
         except DeviceError as error:

@@ -21,6 +21,7 @@ EXCEPTIONS = {
     11: "the target did not answer",
 }
 TARGET_SILENT = 11
+UNIT_SILENT = (10, TARGET_SILENT)  # a gateway says that the unit behind it does not answer
 
 
 class Silent(DeviceError):
@@ -53,7 +54,10 @@ class ExceptionReply(DeviceRefused):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request, and how its answer begins and how long it is (both without unit and checks)."""
+    """A request, and how its answer begins and how long it is (both without unit and checks).
+
+    Length 0: the answer says itself how long it is.
+    """
 
     pdu: bytes
     begins: bytes
@@ -81,3 +85,8 @@ def write_registers(address: int, data: bytes, *, multiple: bool = False) -> Req
         return Request(pdu, pdu, 5)
     pdu = struct.pack(">BHHB", 16, address, len(data) // 2, len(data)) + data
     return Request(pdu, pdu[:5], 5)
+
+
+def identify() -> Request:
+    """Ask who made it: vendor, product and revision (read device identification, basic)."""
+    return Request(b"\x2b\x0e\x01\x00", b"\x2b\x0e\x01", 0)

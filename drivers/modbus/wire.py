@@ -184,7 +184,7 @@ class Wire(ModbusProtocol):
     def _judge(self, pdu: bytes) -> None:
         request = self._request
         assert request is not None
-        if len(pdu) == request.length and pdu.startswith(request.begins):
+        if len(pdu) == (request.length or len(pdu)) and pdu.startswith(request.begins):
             if self._answer is not None and not self._answer.done():
                 self._answer.set_result(pdu)
         elif len(pdu) >= 2 and pdu[0] == request.pdu[0] | 0x80:

@@ -46,16 +46,16 @@ class Unit:
         self.asked.append((time.monotonic(), pdu))
         if self.silent:
             return None
+        if pdu[0] not in (1, 2, 3, 4, 5, 6, 16):
+            return bytes((pdu[0] | 0x80, 1))
         function, address, count = struct.unpack(">BHH", pdu[:5])
         if function in (1, 2):
             return self._bits(function, address, count)
         if function in (3, 4):
             return self._words(function, address, count)
-        if function in (5, 6, 16):
-            self.log.append((time.monotonic(), pdu))
-            self._write(function, address, count, pdu)
-            return pdu[:5]
-        return bytes((function | 0x80, 1))
+        self.log.append((time.monotonic(), pdu))
+        self._write(function, address, count, pdu)
+        return pdu[:5]
 
     def _bits(self, function: int, address: int, count: int) -> bytes:
         bits = self.coils if function == 1 else self.discrete
@@ -174,8 +174,8 @@ class RtuServer:
 
     def _readable(self) -> None:
         self._buffer += os.read(self._master, 1024)
-        while len(self._buffer) >= 8:
-            size = 9 + self._buffer[6] if self._buffer[1] == 16 else 8
+        while len(self._buffer) >= 7:
+            size = {16: 9 + self._buffer[6], 0x2B: 7}.get(self._buffer[1], 8)
             frame, self._buffer = self._buffer[:size], self._buffer[size:]
             assert crc(frame[:-2]) == frame[-2:], frame.hex(" ")
             reply = self.answer(frame[0], frame[1:-2])
