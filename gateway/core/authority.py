@@ -2,17 +2,21 @@
 
 | what comes | is |
 |---|---|
-| an older or repeated revision | answered, and changes nothing |
+| an older or repeated revision of changes | answered, and changes nothing |
 | changes of the epoch we follow | applied atomically; senseless items are rejected one by one |
 | changes of another epoch | refused: a new epoch starts with a snapshot |
-| a snapshot whose count or digest does not hold, or a retained one | refused |
+| a snapshot that is retained, older, of a former epoch, or not as it states itself | refused |
 | a snapshot that would remove more than half of the next 24 h | adds; removes once confirmed |
+
+A held snapshot is confirmed by a person, or by a newer revision that removes nothing beyond it: the
+same revision sent again is no second word.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from gateway.core import booking as bookings
+from gateway.core import overlaps
 from gateway.core.draft import Draft
 from gateway.domain.bookings import Authority, Booking, Origin
 from gateway.domain.entity import Entity
@@ -29,11 +33,13 @@ from gateway.domain.records import Fact
 from gateway.domain.state import Reply, Result
 from gateway.domain.subjects import Credential, StandingRight, Subject
 
+FORMER_KEPT = 16
 _TYPES: dict[Stream, tuple[type[Entity], ...]] = {
     Stream.BOOKINGS: (Booking,),
     Stream.SUBJECTS: (Subject, Credential),
     Stream.RIGHTS: (StandingRight,),
 }
+_Key = tuple[type[Entity], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,20 +53,18 @@ class Rejection:
 def changes_received(draft: Draft, event: ChangesReceived) -> Reply:
     """Apply one revision of a stream, atomically."""
     authority = _authority(draft, event.stream)
-    if authority.epoch and event.epoch != authority.epoch:
-        why = "a new epoch starts with a snapshot"
-        return _answer(event, Result.REJECTED, reason("malformed", why=why), (), draft)
+    if event.epoch != authority.epoch:
+        why = reason("malformed", why="a new epoch starts with a snapshot")
+        return _answer(draft, event, Result.REJECTED, why)
     if event.revision <= authority.revision:
-        why_old = reason("old_revision", revision=event.revision)
-        return Reply(Result.ACCEPTED, why_old, _applied(authority, ()))
+        why = reason("old_revision", revision=event.revision)
+        return _answer(draft, event, Result.ACCEPTED, why)
     rejections = [Rejection(id_, reason("malformed", why=why)) for id_, why in event.rejected]
-    rejections += _put_all(draft, event.put)
     # Revocation beats grant: what is both put and removed is removed.
-    for id_ in event.removed:
-        _remove(draft, event.stream, id_)
-    _after(draft, event.stream)
-    draft.put(replace(authority, epoch=event.epoch, revision=event.revision, held_digest=""))
-    return _answer(event, Result.ACCEPTED, reason("applied"), rejections, draft)
+    gone = [(type_, id_) for type_ in _TYPES[event.stream] for id_ in event.removed]
+    rejections += _apply(draft, event.put, gone, "removed")
+    draft.put(replace(authority, revision=event.revision))
+    return _answer(draft, event, Result.ACCEPTED, reason("applied"), rejections)
 
 
 def snapshot_received(draft: Draft, event: SnapshotReceived) -> Reply:
@@ -68,25 +72,29 @@ def snapshot_received(draft: Draft, event: SnapshotReceived) -> Reply:
     authority = _authority(draft, event.stream)
     problem = _snapshot_problem(event, authority)
     if problem is not None:
-        return _answer(event, Result.REJECTED, problem, (), draft)
-    rejections = _put_all(draft, event.items)
+        return _answer(draft, event, Result.REJECTED, problem)
     gone = _gone(draft, event)
-    if _removes_too_much(draft, event, gone) and not _confirmed(event, authority):
+    if _removes_too_much(draft, event, gone) and not _confirmed(event, authority, gone):
         # What it adds is safe to believe at once; only the removals wait.
-        draft.put(replace(authority, held_digest=event.digest))
-        _after(draft, event.stream)
-        return _answer(event, Result.HELD, reason("snapshot_held"), rejections, draft)
-    for type_, id_ in gone:
-        _remove_one(draft, type_, id_, "snapshot")
-    _after(draft, event.stream)
-    draft.put(replace(authority, epoch=event.epoch, revision=event.revision, held_digest=""))
-    return _answer(event, Result.ACCEPTED, reason("applied"), rejections, draft)
+        held = tuple(sorted(id_ for _, id_ in gone))
+        draft.put(
+            replace(authority, held_digest=event.digest, held_revision=event.revision, held=held)
+        )
+        rejections = _apply(draft, event.items, (), "")
+        return _answer(draft, event, Result.HELD, reason("snapshot_held"), rejections)
+    rejections = _apply(draft, event.items, gone, "snapshot")
+    draft.put(_following(event, authority))
+    return _answer(draft, event, Result.ACCEPTED, reason("applied"), rejections)
+
+
+# --- may a snapshot be believed? ----------------------------------------------------------------
 
 
 def _snapshot_problem(event: SnapshotReceived, authority: Authority) -> Reason | None:
     if event.retained:
         return reason("snapshot_retained")
-    if event.epoch == authority.epoch and event.revision < authority.revision:
+    older = event.epoch == authority.epoch and event.revision < authority.revision
+    if older or event.epoch in authority.former:
         return reason("old_revision", revision=event.revision)
     if event.count != len(event.items) or event.digest != event.digest_found:
         return reason("digest_mismatch")
@@ -95,107 +103,133 @@ def _snapshot_problem(event: SnapshotReceived, authority: Authority) -> Reason |
     return None
 
 
-def _confirmed(event: SnapshotReceived, authority: Authority) -> bool:
-    return event.confirmed_by is not None or authority.held_digest == event.digest
+def _confirmed(event: SnapshotReceived, authority: Authority, gone: list[_Key]) -> bool:
+    if event.confirmed_by is not None and event.confirmed_by.name.strip():
+        return True
+    second = bool(authority.held) and event.revision != authority.held_revision
+    return second and {id_ for _, id_ in gone} <= set(authority.held)
 
 
-def _removes_too_much(
-    draft: Draft, event: SnapshotReceived, gone: list[tuple[type[Entity], str]]
-) -> bool:
-    """More than half of what the next 24 h hold would go."""
+def _removes_too_much(draft: Draft, event: SnapshotReceived, gone: list[_Key]) -> bool:
+    """More than half of what the next 24 h hold would go; of people and rights, of them all."""
     if event.stream is not Stream.BOOKINGS:
-        kept = sum(len(draft.all(type_)) for type_ in _TYPES[event.stream])
-        return len(gone) * 2 > kept
-    horizon = draft.now.wall_ms + DAY_MS
-    removed = {id_ for _, id_ in gone}
-    coming = [
-        booking.id
+        return len(gone) * 2 > sum(len(draft.all(type_)) for type_ in _TYPES[event.stream])
+    wall = draft.now.wall_ms
+    coming = {
+        (Booking, booking.id)
         for booking in draft.all(Booking)
-        if booking.terms.start_ms < horizon
-        and booking.terms.end_ms > draft.now.wall_ms
+        if booking.terms.start_ms < wall + DAY_MS
+        and booking.terms.end_ms > wall
         and booking.terms.origin is Origin.PLATFORM
-    ]
-    added = {item.id for item in event.items}
-    before = [id_ for id_ in coming if id_ not in added or draft.state.get(Booking, id_)]
-    return sum(id_ in removed for id_ in before) * 2 > len(before)
+    }
+    return len(coming.intersection(gone)) * 2 > len(coming)
 
 
-def _gone(draft: Draft, event: SnapshotReceived) -> list[tuple[type[Entity], str]]:
+def _gone(draft: Draft, event: SnapshotReceived) -> list[_Key]:
     """What is here and not in the snapshot, within its window; our own proposals stay."""
     named = {(_type_of(item), item.id) for item in event.items}
-    gone: list[tuple[type[Entity], str]] = []
-    for type_ in _TYPES[event.stream]:
-        for entity in draft.all(type_):
-            inside = not isinstance(entity, Booking) or _inside(entity, event.window_ms)
-            if inside and (type_, entity.id) not in named:
-                gone.append((type_, entity.id))
-    return gone
+    return [
+        (type_, entity.id)
+        for type_ in _TYPES[event.stream]
+        for entity in draft.all(type_)
+        if (type_, entity.id) not in named
+        and (not isinstance(entity, Booking) or _is_inside(entity, event.window_ms))
+    ]
 
 
-def _inside(booking: Booking, window_ms: tuple[int, int]) -> bool:
+def _is_inside(booking: Booking, window_ms: tuple[int, int]) -> bool:
     terms = booking.terms
-    overlaps = terms.start_ms < window_ms[1] and window_ms[0] < terms.end_ms
-    return overlaps and terms.origin is Origin.PLATFORM
+    touches = terms.start_ms < window_ms[1] and window_ms[0] < terms.end_ms
+    return touches and terms.origin is Origin.PLATFORM
+
+
+def _following(event: SnapshotReceived, authority: Authority) -> Authority:
+    former = authority.former
+    if authority.epoch and authority.epoch != event.epoch:
+        former = (*former, authority.epoch)[-FORMER_KEPT:]
+    return Authority(authority.id, event.epoch, event.revision, former=former)
+
+
+# --- applying -----------------------------------------------------------------------------------
+
+
+def _apply(
+    draft: Draft, items: Iterable[SyncItem], gone: Iterable[_Key], why: str
+) -> list[Rejection]:
+    """Put, then remove, then judge what now overlaps."""
+    rejections: list[Rejection] = []
+    touched: set[str] = set()
+    for item in sorted(items, key=lambda item: isinstance(item, Credential)):
+        problem = _item_problem(draft, item)
+        if problem is not None:
+            rejections.append(Rejection(item.id, problem))
+        elif isinstance(item, BookingItem):
+            touched |= bookings.put(draft, item)
+        else:
+            draft.put(item)
+    for type_, id_ in gone:
+        if type_ is Booking:
+            touched |= bookings.remove(draft, id_, why)
+        else:
+            _remove(draft, type_, id_)
+    for facility in sorted(touched):
+        overlaps.resolve(draft, facility)
+    return rejections
+
+
+def _item_problem(draft: Draft, item: SyncItem) -> Reason | None:
+    match item:
+        case BookingItem():
+            return _booking_problem(draft, item)
+        case Credential() if draft.get(Subject, item.subject) is None:
+            return reason("unknown_subject", subject=item.subject)
+        case StandingRight():
+            return _right_problem(draft, item)
+        case _:
+            return None
+
+
+def _booking_problem(draft: Draft, item: BookingItem) -> Reason | None:
+    if item.terms.facility not in draft.site.facilities:
+        return reason("unknown_facility", facility=item.terms.facility)
+    if item.terms.end_ms <= item.terms.start_ms:
+        return reason("inverted_window")
+    if not item.terms.subjects:
+        return reason("malformed", why="subjects: expected at least one")
+    return None
+
+
+def _right_problem(draft: Draft, right: StandingRight) -> Reason | None:
+    site = draft.site
+    known = {"*", *site.facilities, *site.doors, *site.places}
+    strange = next((target for target in right.targets if target not in known), None)
+    if strange is not None:
+        return reason("unknown_target", kind="facility, door or place", id=strange)
+    return None
+
+
+def _remove(draft: Draft, type_: type[Entity], id_: str) -> None:
+    draft.drop(type_, id_)
+    if type_ is Subject:
+        for credential in draft.where(Credential, "subject", id_):
+            draft.drop(Credential, credential.id)
 
 
 def _type_of(item: SyncItem) -> type[Entity]:
     return Booking if isinstance(item, BookingItem) else type(item)
 
 
-def _put_all(draft: Draft, items: Iterable[SyncItem]) -> list[Rejection]:
-    rejections = []
-    for item in items:
-        problem = _item_problem(draft, item)
-        if problem is not None:
-            rejections.append(Rejection(item.id, problem))
-        elif isinstance(item, BookingItem):
-            bookings.put(draft, item)
-        else:
-            draft.put(item)
-    return rejections
-
-
-def _item_problem(draft: Draft, item: SyncItem) -> Reason | None:
-    if not isinstance(item, BookingItem):
-        return None
-    if item.terms.facility not in draft.site.facilities:
-        return reason("unknown_facility", facility=item.terms.facility)
-    if item.terms.end_ms <= item.terms.start_ms:
-        return reason("inverted_window")
-    return None
-
-
-def _remove(draft: Draft, stream: Stream, id_: str) -> None:
-    for type_ in _TYPES[stream]:
-        _remove_one(draft, type_, id_, "removed")
-
-
-def _remove_one(draft: Draft, type_: type[Entity], id_: str, why: str) -> None:
-    if type_ is Booking:
-        bookings.remove(draft, id_, why)
-        return
-    draft.drop(type_, id_)
-    if type_ is Subject:
-        for credential in draft.where(Credential, "subject", id_):
-            draft.drop(Credential, credential.id)
-        for right in draft.where(StandingRight, "subject", id_):
-            draft.drop(StandingRight, right.id)
-
-
-def _after(draft: Draft, stream: Stream) -> None:
-    if stream is Stream.BOOKINGS:
-        for facility in draft.site.facilities:
-            bookings.resolve(draft, facility)
+# --- answering ----------------------------------------------------------------------------------
 
 
 def _answer(
+    draft: Draft,
     event: ChangesReceived | SnapshotReceived,
     result: Result,
     why: Reason,
-    rejections: Iterable[Rejection],
-    draft: Draft,
+    rejections: Iterable[Rejection] = (),
 ) -> Reply:
-    named = [{"id": r.id, "code": r.reason.code, "why": r.reason.en} for r in rejections]
+    rejected = [{"id": r.id, "code": r.reason.code, "why": r.reason.en} for r in rejections]
     draft.record(
         Fact.SYNC_ANSWERED,
         why=why,
@@ -203,19 +237,16 @@ def _answer(
         platform_epoch=event.epoch,
         revision=event.revision,
         result=result.value,
-        rejected=named or None,
+        rejected=rejected or None,
     )
     authority = _authority(draft, event.stream)
-    return Reply(result, why, _applied(authority, named))
-
-
-def _applied(authority: Authority, rejected: Iterable[dict[str, str]]) -> dict[str, object]:
-    return {
+    data = {
         "stream": authority.id,
         "platform_epoch": authority.epoch,
         "revision": authority.revision,
-        "rejected": list(rejected),
+        "rejected": rejected,
     }
+    return Reply(result, why, data)
 
 
 def _authority(draft: Draft, stream: Stream) -> Authority:

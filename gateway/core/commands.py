@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from gateway.core import access, doors, emergency
+from gateway.core import access, answering, passage
 from gateway.core.draft import Draft
 from gateway.domain.bookings import CommandSeen
 from gateway.domain.events import (
@@ -44,8 +44,7 @@ def pulse_settled(draft: Draft, event: PulseSettled) -> None:
     """The release a command asked for ended: its answer is completed by a record."""
     for seen in draft.all(CommandSeen):
         if seen.token and seen.token == event.token:
-            done = event.end in (PulseEnd.CONFIRMED, PulseEnd.SENT)
-            result = Result.ACCEPTED if done else Result.UNKNOWN
+            result = _ENDS[event.end]
             draft.put(CommandSeen(seen.id, seen.name, seen.expires_ms, result.value, seen.boot))
             draft.record(
                 Fact.COMMAND_ANSWERED, command=seen.id, result=result.value, end=event.end.value
@@ -68,9 +67,14 @@ def due(draft: Draft, seen: CommandSeen) -> None:
         draft.drop(CommandSeen, seen.id)
 
 
+def due_in_ms(draft: Draft, seen: CommandSeen) -> int:
+    """How long until `due` is worth asking."""
+    return seen.expires_ms + DAY_MS - draft.now.wall_ms
+
+
 def _refusal(draft: Draft, event: CommandReceived) -> Reason | None:
     if not draft.now.trusted:
-        return reason("clock_untrusted")
+        return None if event.name in _STOPS else reason("clock_untrusted")
     if event.expires_ms <= draft.now.wall_ms:
         return reason("expired")
     if event.expires_ms > draft.now.wall_ms + draft.site.settings.booking.command_expiry_ms:
@@ -94,7 +98,7 @@ def _answer(draft: Draft, event: CommandReceived, reply: Reply, *, keep: bool) -
         draft.put(seen)
     draft.record(
         Fact.COMMAND_ANSWERED,
-        why=reply.reason if event.name != "release_door" or not reply.accepted else reason("done"),
+        why=reason("done") if reply.accepted else reply.reason,
         command=event.id,
         name=event.name,
         target=event.target,
@@ -116,23 +120,31 @@ def _release_door(draft: Draft, event: CommandReceived) -> Reply:
 def _end_passage(draft: Draft, event: CommandReceived) -> Reply:
     if event.target not in draft.site.doors:
         return Reply(Result.UNKNOWN, reason("unknown_target", kind="door", id=event.target))
-    doors.end_passage(draft, event.target)
+    passage.end(draft, event.target)
     return Reply(Result.ACCEPTED, reason("done"))
 
 
 def _acknowledge_call(draft: Draft, event: CommandReceived) -> Reply:
-    return emergency.acknowledged(draft, CallAcknowledged(event.target, event.by))
+    return answering.acknowledged(draft, CallAcknowledged(event.target, event.by))
 
 
 def _attend_call(draft: Draft, event: CommandReceived) -> Reply:
     responder = _text(event.arguments, "responder")
-    return emergency.attended(draft, CallAttended(event.target, event.by, responder))
+    return answering.attended(draft, CallAttended(event.target, event.by, responder))
 
 
 def _on_site_only(draft: Draft, event: CommandReceived) -> Reply:  # noqa: ARG001 (one shape for all)
     return Reply(Result.REJECTED, reason("on_site_only"))
 
 
+_STOPS = frozenset({"end_passage"})  # the safe direction waits for no clock
+_ENDS = {
+    PulseEnd.CONFIRMED: Result.ACCEPTED,
+    PulseEnd.SENT: Result.ACCEPTED,
+    PulseEnd.REFUSED: Result.REJECTED,
+    PulseEnd.UNCONFIRMED: Result.UNKNOWN,
+    PulseEnd.UNKNOWN: Result.UNKNOWN,
+}
 _COMMANDS: dict[str, Callable[[Draft, CommandReceived], Reply]] = {
     "release_door": _release_door,
     "end_passage": _end_passage,

@@ -5,25 +5,26 @@ from typing import Any
 
 from gateway.core import (
     access,
+    answering,
     authority,
-    booking,
+    call_test,
     commands,
     deadlines,
     doors,
     emergency,
+    fire,
     occupancy,
+    proposals,
+    running,
     supervision,
 )
 from gateway.core.draft import Draft
 from gateway.domain import events
 from gateway.domain.now import Now
 from gateway.domain.points import Reading, ReadingsView
-from gateway.domain.records import Fact
 from gateway.domain.site import Site
 from gateway.domain.state import Decision, Reply, State
-from gateway.domain.subjects import Role, Subject
 from gateway.domain.uses import Use, uses
-from gateway.domain.visits import DoorStatus
 
 
 def decide(
@@ -35,19 +36,6 @@ def decide(
     return draft.decision(reply)
 
 
-def _presented(draft: Draft, event: events.CredentialPresented) -> Reply:
-    reply = access.present(draft, event)
-    door = draft.site.doors.get(str(reply.data.get("door", "")))
-    grant = reply.data.get("grant")
-    if door is not None and grant:
-        status = draft.get(DoorStatus, door.id)
-        granted_to = status.grant.subject if status and status.grant else None
-        subject = draft.get(Subject, granted_to or "")
-        if subject is not None and Role.RESPONDER in subject.roles:
-            emergency.responder_seen(draft, door.place, subject.id)
-    return reply
-
-
 def _edge(draft: Draft, event: events.PointEdge) -> Reply | None:
     reply: Reply | None = None
     site = draft.site
@@ -56,7 +44,7 @@ def _edge(draft: Draft, event: events.PointEdge) -> Reply | None:
             case Use.CALL:
                 reply = emergency.pressed(draft, site.safety.call_points[used.owner], event)
             case Use.FIRE:
-                emergency.fire_input(draft, site.safety.fire_zones[used.owner], event)
+                fire.input_moved(draft, site.safety.fire_zones[used.owner], event)
             case Use.CONTACT:
                 doors.contact_moved(draft, site.doors[used.owner], event)
             case Use.EXIT:
@@ -102,8 +90,7 @@ def _deadline(draft: Draft, event: events.DeadlineReached) -> None:
 
 
 def _started(draft: Draft, event: events.Started) -> None:
-    supervision.started(draft, event)
-    commands.restarted(draft)
+    running.started(draft, event)
     for ref in event.latched:
         _edge(draft, events.PointEdge(ref, True))
 
@@ -113,19 +100,9 @@ def _pulse_settled(draft: Draft, event: events.PulseSettled) -> None:
     commands.pulse_settled(draft, event)
 
 
-def _stopping(draft: Draft, event: events.Stopping) -> None:
-    draft.record(Fact.STOPPED, cause=event.why)
-
-
-def _site_changed(draft: Draft, event: events.SiteChanged) -> None:
-    draft.record(Fact.SITE_CHANGED, digest=event.digest, links=list(event.links_changed) or None)
-    for facility in draft.site.facilities:
-        booking.resolve(draft, facility)
-
-
 _RULES: dict[type[Any], Callable[[Draft, Any], Reply | None]] = {
     events.PointEdge: _edge,
-    events.CredentialPresented: _presented,
+    events.CredentialPresented: access.present,
     events.ReadingsChanged: _readings,
     events.DeviceHealthChanged: supervision.device_health,
     events.LinkHealthChanged: supervision.link_health,
@@ -134,21 +111,21 @@ _RULES: dict[type[Any], Callable[[Draft, Any], Reply | None]] = {
     events.SetpointReached: supervision.setpoint_reached,
     events.DeadlineReached: _deadline,
     events.Started: _started,
-    events.Stopping: _stopping,
-    events.ClockChanged: supervision.clock_changed,
+    events.Stopping: running.stopping,
+    events.ClockChanged: running.clock_changed,
     events.StorageChanged: supervision.storage_changed,
-    events.SiteChanged: _site_changed,
+    events.SiteChanged: running.site_changed,
     events.CallRequested: emergency.requested,
-    events.CallAcknowledged: emergency.acknowledged,
-    events.CallAttended: emergency.attended,
-    events.CallCleared: emergency.cleared,
-    events.CallerFine: emergency.fine,
-    events.CallNotified: emergency.notified,
-    events.TestModeOpened: emergency.test_opened,
-    events.FireResetAsked: emergency.fire_reset,
+    events.CallAcknowledged: answering.acknowledged,
+    events.CallAttended: answering.attended,
+    events.CallCleared: answering.cleared,
+    events.CallerFine: answering.fine,
+    events.CallNotified: answering.notified,
+    events.TestModeOpened: call_test.opened,
+    events.FireResetAsked: fire.reset,
     events.DoorOverridden: access.override,
-    events.ExtensionAsked: booking.extend,
-    events.WalkInAsked: booking.walk_in,
+    events.ExtensionAsked: proposals.extend,
+    events.WalkInAsked: proposals.walk_in,
     events.SnapshotReceived: authority.snapshot_received,
     events.ChangesReceived: authority.changes_received,
     events.CommandReceived: commands.received,

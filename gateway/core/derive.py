@@ -4,20 +4,26 @@
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
-from gateway.core import access
+from gateway.core import emergency, fire, passage
 from gateway.core.draft import Draft
-from gateway.domain.calls import Call, CallState, FireLatch
+from gateway.core.layout import call_points_of
+from gateway.domain.calls import Call, FireLatch
+from gateway.domain.faults import Fault
 from gateway.domain.now import MINUTE_MS, Now
 from gateway.domain.points import Lease, Level, PointRef, Pulse, ReadingsView, Setpoint, Value
-from gateway.domain.reasons import reason
-from gateway.domain.site import Door, FireRole, Site
+from gateway.domain.reasons import Reason, reason
+from gateway.domain.site import Door, Site
 from gateway.domain.state import Change, Put, State
 from gateway.domain.uses import Use, uses
 from gateway.domain.visits import DoorStatus
 
 _OUTPUTS = frozenset({Use.STRIKE, Use.HOLD, Use.SIREN, Use.LAMP, Use.HEARTBEAT})
+_LOOK_AGAIN_MS = MINUTE_MS  # what hangs on wall time is looked at again, as clocks are stepped
 FOR_EVER = 1 << 62
+UNLOCKED = "unlocked"
+Derived = tuple[Setpoint | None, int]
 
 
 def outputs(site: Site) -> tuple[PointRef, ...]:
@@ -38,11 +44,11 @@ def affected(site: Site, changes: Iterable[Change]) -> set[PointRef]:
         if kind is DoorStatus:
             found.update(_door_outputs(site, id_))
         elif kind is Call and isinstance(change, Put):
-            found.update(_call_outputs(site, change.entity))  # type: ignore[arg-type]
+            found.update(_call_outputs(site, change.entity))  # type: ignore[arg-type]  # it is one
         elif kind is FireLatch:
-            zone = site.safety.fire_zones.get(id_)
-            for door in zone.doors if zone else ():
-                found.update(_door_outputs(site, door))
+            found.update(_zone_outputs(site, id_))
+        elif kind is Fault:
+            found.update(_zone_outputs(site, id_.partition(":")[2]))
     return found
 
 
@@ -63,18 +69,18 @@ def derive(
     return wanted, valid_until
 
 
-def _derive_point(draft: Draft, ref: PointRef) -> tuple[Setpoint | None, int]:
+def _derive_point(draft: Draft, ref: PointRef) -> Derived:
     used_by = [u for u in uses(draft.site).get(ref, ()) if u.use in _OUTPUTS]
-    owners = [u.owner for u in used_by]
+    owners = {u.owner for u in used_by}
     match used_by[0].use:
         case Use.STRIKE:
-            return _strike(draft, ref, draft.site.doors[owners[0]])
+            return _strike(draft, ref, draft.site.doors[used_by[0].owner])
         case Use.HOLD:
-            return _hold(draft, ref, draft.site.doors[owners[0]])
+            return _hold(draft, ref, draft.site.doors[used_by[0].owner])
         case Use.SIREN:
             return _siren(draft, ref, owners)
         case Use.LAMP:
-            return _lamp(draft, ref, owners)
+            return _lamp(draft, ref, owners), FOR_EVER
         case _:
             return Lease(ref, "on", secures=True, reason=reason("in_service")), FOR_EVER
 
@@ -82,18 +88,39 @@ def _derive_point(draft: Draft, ref: PointRef) -> tuple[Setpoint | None, int]:
 # --- doors ------------------------------------------------------------------------------------
 
 
-def _strike(draft: Draft, ref: PointRef, door: Door) -> tuple[Setpoint | None, int]:
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """Why a door is released to all at once: `cause` names the fire or call; and for how long."""
+
+    code: str
+    cause: str
+    left_ms: int
+
+
+def _held(draft: Draft, door: Door) -> _Held | None:
+    """Fire outranks a call (A3, E6)."""
+    latch = fire.releases(draft, door)
+    if latch is not None:
+        return _Held("fire_release", f"{latch.id}-{latch.since_ms}", FOR_EVER)
+    call = emergency.released_by_call(draft, door)
+    if call is not None:
+        return _Held("call_release", call.id, emergency.release_left_ms(draft, call))
+    return None
+
+
+def _strike(draft: Draft, ref: PointRef, door: Door) -> Derived:
     now = draft.now
-    held = _held_open(draft, door)
-    if held is not None and door.points.hold is None:
-        return _repeated_release(draft, ref, door, held)
-    status = draft.state.get(DoorStatus, door.id)
+    held = _held(draft, door)
+    if door.points.hold is not None:
+        if held is not None or passage.is_open_to_all(draft, door):
+            return None, FOR_EVER  # held already: a pulse that ends would lock it
+    elif held is not None:
+        return _released_again(draft, ref, door, held)
+    status = draft.get(DoorStatus, door.id)
     given = status.grant if status else None
     if given is None or given.boot != now.boot or given.until_mono_ms <= now.mono_ms:
         return None, FOR_EVER
-    why = (
-        reason("granted") if given.basis != "override" else reason("override", person="–", why="–")
-    )
+    override = reason("override", person="–", why="–")
     pulse = Pulse(
         ref=ref,
         token=given.token,
@@ -101,10 +128,30 @@ def _strike(draft: Draft, ref: PointRef, door: Door) -> tuple[Setpoint | None, i
         until_mono_ms=given.until_mono_ms,
         boot=given.boot,
         secures=False,
-        reason=why,
+        reason=override if given.basis == "override" else reason("granted"),
         confirms=_confirmations(door),
     )
     return pulse, given.until_mono_ms
+
+
+def _released_again(draft: Draft, ref: PointRef, door: Door, held: _Held) -> Derived:
+    """A door with no way to be held is released again and again: each period is one decision."""
+    now, length_ms = draft.now, door.rules.release_ms
+    period = now.mono_ms // length_ms
+    until = (period + 1) * length_ms
+    if door.points.lock is not None and _is_unlocked(draft, door.points.lock):
+        return None, until
+    pulse = Pulse(
+        ref=ref,
+        token=f"{held.code}-{held.cause}-{now.boot}-{period}",
+        length_ms=length_ms,
+        until_mono_ms=until,
+        boot=now.boot,
+        secures=True,
+        reason=reason(held.code),
+        confirms=_confirmations(door),
+    )
+    return pulse, until
 
 
 def _confirmations(door: Door) -> tuple[tuple[PointRef, Value], ...]:
@@ -112,112 +159,91 @@ def _confirmations(door: Door) -> tuple[tuple[PointRef, Value], ...]:
     if door.points.contact is not None:
         found.append((door.points.contact, True))
     if door.points.lock is not None:
-        found.append((door.points.lock, "unlocked"))
+        found.append((door.points.lock, UNLOCKED))
     return tuple(found)
 
 
-def _repeated_release(
-    draft: Draft, ref: PointRef, door: Door, held: tuple[str, int]
-) -> tuple[Setpoint, int]:
-    """A door with no way to be held is released again and again: each period is one decision."""
-    code, since_ms = held
-    now = draft.now
-    period = now.mono_ms // door.rules.release_ms
-    until = (period + 1) * door.rules.release_ms
-    pulse = Pulse(
-        ref=ref,
-        token=f"{code}-{since_ms}-{now.boot}-{period}",
-        length_ms=door.rules.release_ms,
-        until_mono_ms=until,
-        boot=now.boot,
-        secures=True,
-        reason=reason(code),
-        confirms=_confirmations(door),
-    )
-    return pulse, until
+def _is_unlocked(draft: Draft, lock: PointRef) -> bool:
+    reading = draft.reading(lock)
+    return reading.good and reading.value == UNLOCKED
 
 
-def _hold(draft: Draft, ref: PointRef, door: Door) -> tuple[Setpoint | None, int]:
-    held = _held_open(draft, door)
+def _hold(draft: Draft, ref: PointRef, door: Door) -> Derived:
+    now = draft.now.mono_ms
+    held = _held(draft, door)
     if held is not None:
-        return Level(ref, True, secures=True, reason=reason(held[0])), FOR_EVER
-    status = draft.state.get(DoorStatus, door.id)
-    if access.is_open_to_all(door, status, draft.now.wall_ms, draft):
-        until = draft.now.mono_ms + MINUTE_MS  # hours and windows are wall time: look again
+        return Level(ref, True, secures=True, reason=reason(held.code)), now + held.left_ms
+    until = _open_hours_hold(draft, door)
+    if passage.is_open_to_all(draft, door):
         return Level(ref, True, secures=False, reason=reason("open_mode")), until
-    given = status.grant if status else None
-    if given is not None and given.boot == draft.now.boot:
-        over = given.until_mono_ms + door.rules.release_ms
-        if draft.now.mono_ms < over:
-            return None, over  # hold and strike may be one relay: leave its pulse alone
-    return Level(ref, False, secures=True, reason=reason("ok")), draft.now.mono_ms + MINUTE_MS
+    pulse_over = _pulse_over(draft, door)
+    if pulse_over > now:
+        return None, pulse_over  # hold and strike may be one relay: leave its pulse alone
+    return Level(ref, False, secures=True, reason=reason("ok")), until
 
 
-def _held_open(draft: Draft, door: Door) -> tuple[str, int] | None:
-    """Why a door is released to all at once, and since when: fire outranks a call (A3, E6)."""
-    for zone in draft.site.safety.fire_zones.values():
-        if door.id in zone.doors and door.rules.fire is FireRole.RELEASES:
-            latch = draft.state.get(FireLatch, zone.id)
-            if latch is not None and latch.latched:
-                return "fire_release", latch.since_ms
-    for call_point in draft.site.safety.call_points.values():
-        if door.id not in call_point.outputs.releases:
-            continue
-        for call in draft.state.where(Call, "call_point", call_point.id):
-            if releases_door(draft, call):
-                return "call_release", call.presses.first_ms
-    return None
+def _open_hours_hold(draft: Draft, door: Door) -> int:
+    """Until when the door's mode says what it says now (monotonic)."""
+    wait_ms = passage.next_change_ms(draft, door)
+    if wait_ms is None:
+        return FOR_EVER
+    return draft.now.mono_ms + min(wait_ms, _LOOK_AGAIN_MS)
 
 
-def releases_door(draft: Draft, call: Call) -> bool:
-    """E6: until attended, or 15 min after it was first raised."""
-    lasted = call.climb.raised.at(draft.now)
-    waits = call.state in (CallState.RAISED, CallState.DELIVERED, CallState.ACKNOWLEDGED)
-    return waits and not call.test and lasted < draft.site.settings.emergency.release_ms
+def _pulse_over(draft: Draft, door: Door) -> int:
+    """When the last pulse that was granted in this boot has surely ended (monotonic)."""
+    status = draft.get(DoorStatus, door.id)
+    grants = status.grants if status else ()
+    ours = (g.until_mono_ms for g in grants if g.token and g.boot == draft.now.boot)
+    return max(ours, default=0) + door.rules.release_ms
 
 
 # --- calls ------------------------------------------------------------------------------------
 
 
-def _siren(draft: Draft, ref: PointRef, owners: list[str]) -> tuple[Setpoint, int]:
-    now, settings = draft.now, draft.site.settings.emergency
-    until = FOR_EVER
-    test: Lease | None = None
-    for call in _open_calls(draft, owners):
-        left = settings.siren_ms - call.climb.raised.at(now)
-        if call.test:
-            left = settings.test_siren_ms - call.climb.raised.at(now)
-        if not call.unanswered or left <= 0:
-            continue
-        until = min(until, now.mono_ms + left)
-        place = draft.site.places[call.place].name.en
-        if not call.test:
-            return Lease(ref, "on", secures=True, reason=reason("call_raised", place=place)), until
-        test = Lease(ref, "test", secures=True, reason=reason("call_test", place=place))
-    return test or Lease(ref, "off", secures=True, reason=reason("call_over")), until
+def _siren(draft: Draft, ref: PointRef, owners: set[str]) -> Derived:
+    """On for each raise at most its time (E4); a test sounds for 3 s, under any real call (E7)."""
+    sounding = [
+        call
+        for call in _calls_of(draft, owners)
+        if call.unanswered and emergency.siren_left_ms(draft, call)
+    ]
+    if not sounding:
+        return Lease(ref, "off", secures=True, reason=reason("call_over")), FOR_EVER
+    until = draft.now.mono_ms + min(emergency.siren_left_ms(draft, call) for call in sounding)
+    first = min(sounding, key=lambda call: call.test)
+    value = "test" if first.test else "on"
+    return Lease(ref, value, secures=True, reason=_raised(draft, first)), until
 
 
-def _lamp(draft: Draft, ref: PointRef, owners: list[str]) -> tuple[Setpoint, int]:
-    calls = list(_open_calls(draft, owners))
-    for call in calls:
-        if call.unanswered:
-            place = draft.site.places[call.place].name.en
-            why = reason("call_raised", place=place)
-            return Lease(ref, "flash", secures=True, reason=why), FOR_EVER
+def _lamp(draft: Draft, ref: PointRef, owners: set[str]) -> Lease:
+    """Flashes while a call is unanswered, steady until it is cleared (E4)."""
+    calls = _calls_of(draft, owners)
+    waiting = next((call for call in calls if call.unanswered), None)
+    if waiting is not None:
+        return Lease(ref, "flash", secures=True, reason=_raised(draft, waiting))
     if calls:
         why = reason("call_acknowledged", person=calls[0].person or "–")
-        return Lease(ref, "on", secures=True, reason=why), FOR_EVER
-    return Lease(ref, "off", secures=True, reason=reason("call_over")), FOR_EVER
+        return Lease(ref, "on", secures=True, reason=why)
+    return Lease(ref, "off", secures=True, reason=reason("call_over"))
 
 
-def _open_calls(draft: Draft, owners: Iterable[str]) -> Iterable[Call]:
-    """Calls of these call points, and those asked for from a page at their places."""
-    call_points = [draft.site.safety.call_points[owner] for owner in owners]
-    for call_point in call_points:
-        yield from (c for c in draft.state.where(Call, "call_point", call_point.id) if c.open)
-    for place in {call_point.place for call_point in call_points}:
-        calls = draft.state.where(Call, "place", place)
-        yield from (c for c in calls if c.open and not c.call_point)
+def _raised(draft: Draft, call: Call) -> Reason:
+    place = draft.site.places.get(call.place)
+    name = place.name.en if place else call.place
+    return reason("call_test" if call.test else "call_raised", place=name)
+
+
+def _calls_of(draft: Draft, owners: set[str]) -> list[Call]:
+    """Open calls that move the outputs of these call points."""
+    return [
+        call
+        for call in draft.state.all(Call)
+        if call.open and any(c.id in owners for c in call_points_of(draft.site, call))
+    ]
+
+
+# --- which points -----------------------------------------------------------------------------
 
 
 def _door_outputs(site: Site, door_id: str) -> list[PointRef]:
@@ -227,13 +253,15 @@ def _door_outputs(site: Site, door_id: str) -> list[PointRef]:
     return [ref for ref in (door.points.strike, door.points.hold) if ref is not None]
 
 
+def _zone_outputs(site: Site, zone_id: str) -> list[PointRef]:
+    zone = site.safety.fire_zones.get(zone_id)
+    return [ref for door in zone.doors for ref in _door_outputs(site, door)] if zone else []
+
+
 def _call_outputs(site: Site, call: Call) -> list[PointRef]:
     found: list[PointRef] = []
-    for call_point in site.safety.call_points.values():
+    for call_point in call_points_of(site, call):
         outs = call_point.outputs
-        if call_point.id == call.call_point:
-            found += [ref for door in outs.releases for ref in _door_outputs(site, door)]
-        elif call.call_point or call_point.place != call.place:
-            continue
         found += [*outs.sirens, *outs.lamps]
+        found += [ref for door in outs.releases for ref in _door_outputs(site, door)]
     return found

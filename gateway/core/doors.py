@@ -4,124 +4,266 @@ Granted is not entered: entering is the grant followed by the opening, in time.
 
 | an opening comes with | it is |
 |---|---|
-| a grant, in time | entered |
-| an exit press, in time | exit |
-| a release by fire or call, free passage, open hours, the lock's own user | passage |
+| grants, in time | entered, by each |
+| an exit press, or a hand on the lock inside, in time | exit |
+| a release still on, by fire or call, free passage, open hours, the lock's own user | passage |
 | no exit button at the door, and somebody inside | exit |
 | none of these | door forced |
+
+A door with no contact opens when its lock says so; one with neither claims nothing of either.
 """
 
 from dataclasses import replace
 
-from gateway.core import access, occupancy
+from gateway.core import fire, occupancy, passage
 from gateway.core.draft import Draft
+from gateway.core.emergency import released_by_call
 from gateway.core.faults import close_fault, open_fault
-from gateway.domain.calls import Call, FireLatch
+from gateway.core.layout import layout
 from gateway.domain.events import PointEdge, PulseEnd, PulseSettled
 from gateway.domain.points import Reading
 from gateway.domain.reasons import reason
 from gateway.domain.records import Fact
-from gateway.domain.site import Door, FireRole
+from gateway.domain.site import Door
 from gateway.domain.uses import Use, uses
 from gateway.domain.visits import DoorState, DoorStatus, Grant, RoomStatus, Visit
 
-EXIT_EXPLAINS_MS = 15_000
-LOCKED = "locked"
-UNLOCKED = "unlocked"
-OWN_ACTIONS = frozenset({"unlock", "manual_unlock", "keypad_unlock", "rfid_unlock", "key_unlock"})
+EXPLAINS_MS = 15_000  # an exit press, or the lock's own user, explains an opening for so long
+LOCKED, UNLOCKED = "locked", "unlocked"
+OWN_ACTIONS = frozenset({"unlock", "keypad_unlock", "rfid_unlock", "key_unlock"})
+HAND_ACTIONS = frozenset({"manual_unlock"})  # the knob inside
+OURS = frozenset({"remote", "self", "network"})  # our own release, reported back
+NO_SLOT = 65_535
+_PULSE_FAULTS = {
+    PulseEnd.UNKNOWN: "pulse_unknown",
+    PulseEnd.UNCONFIRMED: "pulse_unconfirmed",
+    PulseEnd.REFUSED: "pulse_refused",
+}
+
+
+# --- what is reported ---------------------------------------------------------------------------
 
 
 def contact_moved(draft: Draft, door: Door, edge: PointEdge) -> None:
     """The contact says open or closed."""
-    status = draft.get(DoorStatus, door.id) or DoorStatus(door.id)
-    state = DoorState.OPEN if edge.value else DoorState.CLOSED
-    now = draft.now
-    if state is status.state and status.boot == now.boot:
-        return
-    moved = replace(status, state=state, since_mono_ms=now.mono_ms, boot=now.boot)
-    draft.put(moved)
-    if edge.first_sight:
-        # How it came to be so was not seen; but a grant just given explains an open door.
-        if (
-            state is DoorState.OPEN
-            and moved.grant is not None
-            and _in_time(draft, door, moved.grant)
-        ):
-            _entered(draft, door, moved, moved.grant)
-        return
-    if state is DoorState.OPEN:
-        _opened(draft, door, moved)
-    else:
-        _closed(draft, door, moved)
-
-
-def exit_pressed(draft: Draft, door: Door) -> None:
-    """Somebody asked to leave; the button itself lets them out (A2). The opening follows."""
-    status = draft.get(DoorStatus, door.id) or DoorStatus(door.id)
-    until = draft.now.mono_ms + EXIT_EXPLAINS_MS
-    draft.put(replace(status, exit_until_mono_ms=until, boot=draft.now.boot))
-    if door.points.contact is None:
-        draft.record(Fact.EXIT, door=door.id, place=door.place)
-        occupancy.left(draft, door)
+    _moved(draft, door, DoorState.OPEN if edge.value else DoorState.CLOSED, edge.first_sight)
 
 
 def lock_read(draft: Draft, door: Door, reading: Reading) -> None:
-    """The lock's own report. At a door with no contact it is what shows the entering (A6)."""
+    """The lock's own report. At a door with no contact it is what shows the opening (A6)."""
     if not reading.good:
         return
     if reading.value == LOCKED:
         close_fault(draft, door.id, "door_not_relocked")
-    status = draft.get(DoorStatus, door.id) or DoorStatus(door.id)
-    if door.points.contact is not None:
-        return
-    open_now = reading.value == UNLOCKED
-    state = DoorState.OPEN if open_now else DoorState.CLOSED
-    if state is status.state:
-        return
-    now = draft.now
-    first = status.state is DoorState.UNKNOWN or status.boot != now.boot
-    moved = replace(status, state=state, since_mono_ms=now.mono_ms, boot=now.boot)
-    draft.put(moved)
-    if open_now and not first and moved.grant is not None and _grant_explains(draft, door, moved):
-        _entered(draft, door, moved, moved.grant)
+    if door.points.contact is None:
+        state = DoorState.OPEN if reading.value == UNLOCKED else DoorState.CLOSED
+        status = _status(draft, door)
+        first = status.state is DoorState.UNKNOWN or status.boot != draft.now.boot
+        _moved(draft, door, state, first)
 
 
 def lock_acted(draft: Draft, door: Door, edge: PointEdge) -> None:
     """One of the lock's own users opened it: recorded with its slot, no breach of A1 (A9)."""
-    if str(edge.value) not in OWN_ACTIONS:
-        return
-    detail = edge.detail or {}
+    action, detail = str(edge.value), edge.detail or {}
     source = str(detail.get("action_source_name", ""))
-    if source in ("remote", "self", "network"):
-        return  # our own release, reported back
-    slot = detail.get("action_user")
-    draft.record(
-        Fact.LOCK_OWN_CREDENTIAL,
-        door=door.id,
-        place=door.place,
-        action=str(edge.value),
-        source=source or None,
-        slot=slot if isinstance(slot, int) and slot != 65535 else None,
-    )
-    status = draft.get(DoorStatus, door.id) or DoorStatus(door.id)
-    until = draft.now.mono_ms + EXIT_EXPLAINS_MS
-    draft.put(replace(status, exit_until_mono_ms=until, boot=draft.now.boot))
+    if source in OURS:
+        return
+    if action in HAND_ACTIONS or (action == "unlock" and source == "manual"):
+        exit_pressed(draft, door)
+    elif action in OWN_ACTIONS:
+        slot = detail.get("action_user")
+        draft.record(
+            Fact.LOCK_OWN_CREDENTIAL,
+            door=door.id,
+            place=door.place,
+            action=action,
+            source=source or None,
+            slot=slot if isinstance(slot, int) and slot != NO_SLOT else None,
+        )
+        _own_user_passes(draft, door)
+
+
+def exit_pressed(draft: Draft, door: Door) -> None:
+    """Somebody asked to leave; the button itself lets them out (A2). The opening follows."""
+    status = _status(draft, door)
+    if door.points.contact is None or status.state is DoorState.OPEN:
+        _exit(draft, door)  # no opening to come
+    else:
+        draft.put(replace(status, exit_until_mono_ms=draft.now.mono_ms + EXPLAINS_MS))
 
 
 def pulse_settled(draft: Draft, event: PulseSettled) -> None:
     """What became of a release: an outcome that stays unknown is a fault, not a retry (A4)."""
-    door = door_of(draft, event)
+    for used in uses(draft.site).get(event.ref, ()):
+        if used.use is Use.STRIKE:
+            _release_settled(draft, draft.site.doors[used.owner], event)
+
+
+# --- time ---------------------------------------------------------------------------------------
+
+
+def due(draft: Draft, status: DoorStatus) -> None:
+    """Time passed at a door: grants not used, held open, free passage over."""
+    door = draft.site.doors.get(status.id)
     if door is None:
         return
-    about = door.points.strike.device
-    code = {
-        PulseEnd.UNKNOWN: "pulse_unknown",
-        PulseEnd.UNCONFIRMED: "pulse_unconfirmed",
-        PulseEnd.REFUSED: "pulse_refused",
-    }.get(event.end)
+    now = draft.now
+    over = [given for given in status.grants if not _in_time(draft, door, given)]
+    if over:
+        kept = tuple(given for given in status.grants if given not in over)
+        draft.put(replace(status, grants=kept))
+    for given in over:
+        if not given.used and door.points.shows_opening:
+            _tell(draft, Fact.NOT_ENTERED, door, given)
+    _check_held_open(draft, door)
+    if status.passage_until_ms is not None and now.wall_ms >= status.passage_until_ms:
+        passage.end(draft, door.id)
+
+
+def due_in_ms(draft: Draft, status: DoorStatus) -> int | None:
+    """How long until `due` is worth asking."""
+    door = draft.site.doors.get(status.id)
+    if door is None:
+        return None
+    now = draft.now
+    waits = [_time_left_ms(draft, door, given) for given in status.grants]
+    if _may_be_held_open(draft, door, status):
+        waits.append(status.since_mono_ms + door.rules.held_open_ms - now.mono_ms)
+    if status.passage_until_ms is not None:
+        waits.append(status.passage_until_ms - now.wall_ms)
+    return max(0, min(waits)) if waits else None
+
+
+def supervise(draft: Draft, door: Door) -> None:
+    """The slow round: a lock that did not lock again (A6)."""
+    status = _status(draft, door)
+    if door.points.lock is None:
+        return
+    reading = draft.reading(door.points.lock)
+    if not reading.good or reading.value == LOCKED or status.grants or _is_passage(draft, door):
+        return
+    since = draft.now.mono_ms - max(reading.mono_ms, status.since_mono_ms)
+    if since >= door.rules.held_open_ms:
+        _fault(draft, door, "door_not_relocked", Fact.DOOR_NOT_RELOCKED)
+
+
+# --- openings -----------------------------------------------------------------------------------
+
+
+def _moved(draft: Draft, door: Door, state: DoorState, first_sight: bool) -> None:
+    status = _status(draft, door)
+    now = draft.now
+    if state is status.state and status.boot == now.boot:
+        return
+    draft.put(replace(status, state=state, since_mono_ms=now.mono_ms, boot=now.boot))
+    if state is DoorState.CLOSED:
+        _closed(draft, door)
+    elif any(not given.used and _in_time(draft, door, given) for given in status.grants):
+        _entered(draft, door)
+    elif not first_sight and door.points.contact is not None:
+        _opened(draft, door)  # else how it came to be open was not seen
+
+
+def _opened(draft: Draft, door: Door) -> None:
+    now, status = draft.now, _status(draft, door)
+    if status.exit_until_mono_ms > now.mono_ms:
+        draft.put(replace(status, exit_until_mono_ms=0))
+        _exit(draft, door)
+    elif _is_passage(draft, door):
+        draft.record(Fact.DOOR_PASSAGE, door=door.id, place=door.place)
+        occupancy.passed(draft, door)
+    elif door.points.exit_button is None and _somebody_inside(draft, door):
+        _exit(draft, door)
+    else:
+        _fault(draft, door, "door_forced", Fact.DOOR_FORCED, urgent=True)
+
+
+def _closed(draft: Draft, door: Door) -> None:
+    status = _status(draft, door)
+    if status.held_open_told:
+        draft.record(Fact.DOOR_CLOSED, door=door.id, place=door.place)
+    draft.put(replace(status, held_open_told=False, exit_until_mono_ms=0))
+    close_fault(draft, door.id, "door_held_open")
+    close_fault(draft, door.id, "door_forced")
+
+
+def _entered(draft: Draft, door: Door) -> None:
+    """Each that was granted in time is in: they share the opening."""
+    status = _status(draft, door)
+    came = [g for g in status.grants if not g.used and _in_time(draft, door, g)]
+    kept = tuple(replace(g, used=True) if g in came else g for g in status.grants)
+    draft.put(replace(status, grants=kept))
+    for given in came:
+        _tell(draft, Fact.ENTERED, door, given)
+        occupancy.entered(draft, door, given)
+
+
+def _exit(draft: Draft, door: Door) -> None:
+    draft.record(Fact.EXIT, door=door.id, place=door.place)
+    occupancy.left(draft, door)
+
+
+def _own_user_passes(draft: Draft, door: Door) -> None:
+    """The lock's own user needs no release of ours, and explains the opening that follows."""
+    now, status = draft.now, _status(draft, door)
+    own = Grant("", None, "lock_own", None, now.wall_ms, now.mono_ms + EXPLAINS_MS, now.boot, True)
+    draft.put(replace(status, grants=(*(g for g in status.grants if g.token), own)))
+    if door.points.contact is None:
+        occupancy.passed(draft, door)
+
+
+def _tell(draft: Draft, fact: Fact, door: Door, given: Grant) -> None:
+    draft.record(
+        fact,
+        personal={"subject": given.subject} if given.subject else None,
+        door=door.id,
+        place=door.place,
+        facility=given.facility,
+        basis=given.basis,
+        grant=given.token,
+    )
+
+
+def _in_time(draft: Draft, door: Door, given: Grant) -> bool:
+    return _time_left_ms(draft, door, given) > 0
+
+
+def _time_left_ms(draft: Draft, door: Door, given: Grant) -> int:
+    """How long an opening is explained: while released, and until who was granted has entered."""
+    now = draft.now
+    within_ms = 0 if given.used else door.rules.enter_within_ms
+    if given.boot == now.boot:
+        return max(0, given.until_mono_ms + within_ms - now.mono_ms)
+    # A restart spent the release, but the person it let in may be opening the door just now.
+    since = now.wall_ms - given.given_wall_ms
+    left = door.rules.release_ms + within_ms - since
+    return left if since >= 0 and left > 0 else 0
+
+
+def _is_passage(draft: Draft, door: Door) -> bool:
+    released = any(_in_time(draft, door, given) for given in _status(draft, door).grants)
+    if released or passage.is_open_to_all(draft, door):
+        return True
+    return bool(fire.releases(draft, door) or released_by_call(draft, door))
+
+
+def _somebody_inside(draft: Draft, door: Door) -> bool:
+    for facility in layout(draft.site).behind[door.id]:
+        room = draft.get(RoomStatus, facility.id)
+        if draft.where(Visit, "facility", facility.id) or (room is not None and room.present):
+            return True
+    return False
+
+
+# --- faults -------------------------------------------------------------------------------------
+
+
+def _release_settled(draft: Draft, door: Door, event: PulseSettled) -> None:
+    code = _PULSE_FAULTS.get(event.end)
+    for other in _PULSE_FAULTS.values():
+        if other != code:
+            close_fault(draft, door.id, other)
     if code is None:
-        for earlier in ("pulse_unknown", "pulse_unconfirmed", "pulse_refused"):
-            close_fault(draft, about, earlier)
         return
     draft.record(
         Fact.PULSE_SETTLED,
@@ -131,175 +273,28 @@ def pulse_settled(draft: Draft, event: PulseSettled) -> None:
         end=event.end.value,
         detail=event.detail or None,
     )
-    open_fault(draft, about, reason(code, point=str(event.ref)), (door.place,))
+    open_fault(draft, door.id, reason(code, point=str(event.ref)), (door.place,))
 
 
-def door_of(draft: Draft, event: PulseSettled) -> Door | None:
-    """The door whose strike a pulse went to."""
-    for used in uses(draft.site).get(event.ref, ()):
-        if used.use is Use.STRIKE:
-            return draft.site.doors[used.owner]
-    return None
+def _may_be_held_open(draft: Draft, door: Door, status: DoorStatus) -> bool:
+    seen_open = status.state is DoorState.OPEN and status.boot == draft.now.boot
+    watched = door.points.contact is not None and not status.held_open_told
+    return seen_open and watched
 
 
-def due(draft: Draft, status: DoorStatus) -> None:
-    """Time passed at a door: a grant not used, a door held open or not locked again."""
-    door = draft.site.doors.get(status.id)
-    if door is None:
+def _check_held_open(draft: Draft, door: Door) -> None:
+    status = _status(draft, door)
+    if not _may_be_held_open(draft, door, status) or _is_passage(draft, door):
         return
-    given = status.grant
-    if given is not None and not _in_time(draft, door, given):
-        draft.put(replace(status, grant=None))
-        _not_entered(draft, door, given)
-    status = draft.get(DoorStatus, door.id) or status
-    _check_held_open(draft, door, status)
-    _check_relocked(draft, door, status)
-    if status.passage_until_ms is not None and draft.now.wall_ms >= status.passage_until_ms:
-        end_passage(draft, door.id)
-
-
-def end_passage(draft: Draft, door_id: str) -> None:
-    """Free passage is over (A8)."""
-    status = draft.get(DoorStatus, door_id)
-    if status is not None and status.passage_until_ms is not None:
-        draft.put(replace(status, passage_until_ms=None))
-        place = draft.site.doors[door_id].place
-        draft.record(Fact.DOOR_PASSAGE, door=door_id, place=place, open=False)
-
-
-def due_ms(status: DoorStatus, door: Door) -> int | None:
-    """When `due` is next worth asking (monotonic of the status' boot)."""
-    times = []
-    if status.grant is not None:
-        times.append(_enter_until(status.grant, door))
-    if status.state is DoorState.OPEN and not status.held_open_told:
-        times.append(status.since_mono_ms + door.rules.held_open_ms)
-    return min(times, default=None)
-
-
-# --- openings -----------------------------------------------------------------------------------
-
-
-def _opened(draft: Draft, door: Door, status: DoorStatus) -> None:
-    if status.grant is not None and _grant_explains(draft, door, status):
-        _entered(draft, door, status, status.grant)
-    elif status.exit_until_mono_ms > draft.now.mono_ms:
-        _exit(draft, door)
-    elif _passage(draft, door, status):
-        draft.record(Fact.DOOR_PASSAGE, door=door.id, place=door.place)
-        occupancy.passed(draft, door)
-    elif door.points.exit_button is None and _somebody_inside(draft, door):
-        _exit(draft, door)
-    else:
-        draft.record(Fact.DOOR_FORCED, urgent=True, door=door.id, place=door.place)
-        why = reason("door_forced", door=door.name.en)
-        open_fault(draft, door.id, why, (door.place,), urgent=True)
-
-
-def _closed(draft: Draft, door: Door, status: DoorStatus) -> None:
-    if status.held_open_told:
-        draft.record(Fact.DOOR_CLOSED, door=door.id, place=door.place)
-    draft.put(replace(status, held_open_told=False, exit_until_mono_ms=0))
-    close_fault(draft, door.id, "door_held_open")
-    close_fault(draft, door.id, "door_forced")
-
-
-def _entered(draft: Draft, door: Door, status: DoorStatus, given: Grant) -> None:
-    draft.put(replace(status, grant=None))
-    draft.record(
-        Fact.ENTERED,
-        personal={"subject": given.subject} if given.subject else None,
-        door=door.id,
-        place=door.place,
-        facility=given.facility,
-        basis=given.basis,
-        grant=given.token,
-    )
-    occupancy.entered(draft, door, given)
-
-
-def _not_entered(draft: Draft, door: Door, given: Grant) -> None:
-    draft.record(
-        Fact.NOT_ENTERED,
-        personal={"subject": given.subject} if given.subject else None,
-        door=door.id,
-        place=door.place,
-        facility=given.facility,
-        basis=given.basis,
-        grant=given.token,
-    )
-
-
-def _exit(draft: Draft, door: Door) -> None:
-    draft.record(Fact.EXIT, door=door.id, place=door.place)
-    occupancy.left(draft, door)
-
-
-def _grant_explains(draft: Draft, door: Door, status: DoorStatus) -> bool:
-    return status.grant is not None and _in_time(draft, door, status.grant)
-
-
-def _in_time(draft: Draft, door: Door, given: Grant) -> bool:
-    now = draft.now
-    if given.boot == now.boot:
-        return now.mono_ms < _enter_until(given, door)
-    # A restart spent the release, but the person it let in may be opening the door just now.
-    since = now.wall_ms - given.given_wall_ms
-    return 0 <= since < door.rules.release_ms + door.rules.enter_within_ms
-
-
-def _enter_until(given: Grant, door: Door) -> int:
-    return given.until_mono_ms + door.rules.enter_within_ms
-
-
-def _passage(draft: Draft, door: Door, status: DoorStatus) -> bool:
-    if access.is_open_to_all(door, status, draft.now.wall_ms, draft):
-        return True
-    return released_to_all(draft, door)
-
-
-def released_to_all(draft: Draft, door: Door) -> bool:
-    """Fire or an emergency call has released the door."""
-    if door.rules.fire is FireRole.RELEASES:
-        for zone in draft.site.safety.fire_zones.values():
-            latch = draft.get(FireLatch, zone.id)
-            if door.id in zone.doors and latch is not None and latch.latched:
-                return True
-    return any(
-        door.id in call_point.outputs.releases and call.open
-        for call_point in draft.site.safety.call_points.values()
-        for call in draft.where(Call, "call_point", call_point.id)
-    )
-
-
-def _somebody_inside(draft: Draft, door: Door) -> bool:
-    for facility in draft.site.facilities.values():
-        if door.id not in facility.doors:
-            continue
-        room = draft.get(RoomStatus, facility.id)
-        if draft.where(Visit, "facility", facility.id) or (room is not None and room.present):
-            return True
-    return False
-
-
-def _check_held_open(draft: Draft, door: Door, status: DoorStatus) -> None:
-    now = draft.now
-    if status.state is not DoorState.OPEN or status.boot != now.boot or status.held_open_told:
-        return
-    if door.points.contact is None or _passage(draft, door, status):
-        return
-    if now.mono_ms - status.since_mono_ms >= door.rules.held_open_ms:
+    if draft.now.mono_ms - status.since_mono_ms >= door.rules.held_open_ms:
         draft.put(replace(status, held_open_told=True))
-        draft.record(Fact.DOOR_HELD_OPEN, door=door.id, place=door.place)
-        open_fault(draft, door.id, reason("door_held_open", door=door.name.en), (door.place,))
+        _fault(draft, door, "door_held_open", Fact.DOOR_HELD_OPEN)
 
 
-def _check_relocked(draft: Draft, door: Door, status: DoorStatus) -> None:
-    if door.points.lock is None or _passage(draft, door, status):
-        return
-    reading = draft.reading(door.points.lock)
-    if not reading.good or reading.value == LOCKED or status.grant is not None:
-        return
-    if draft.now.mono_ms - reading.mono_ms >= door.rules.release_ms + door.rules.held_open_ms:
-        why = reason("door_not_relocked", door=door.name.en)
-        open_fault(draft, door.id, why, (door.place,))
+def _fault(draft: Draft, door: Door, code: str, fact: Fact, *, urgent: bool = False) -> None:
+    draft.record(fact, urgent=urgent, door=door.id, place=door.place)
+    open_fault(draft, door.id, reason(code, door=door.name.en), (door.place,), urgent=urgent)
+
+
+def _status(draft: Draft, door: Door) -> DoorStatus:
+    return draft.get(DoorStatus, door.id) or DoorStatus(door.id)

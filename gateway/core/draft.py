@@ -20,7 +20,7 @@ E = TypeVar("E", bound=Entity)
 class Draft:
     """State with one decision's own changes on top. Lives for one `decide` and is never shared."""
 
-    __slots__ = ("_over", "_records", "now", "readings", "site", "state")
+    __slots__ = ("_ids", "_over", "_records", "now", "readings", "site", "state")
 
     def __init__(self, site: Site, state: State, readings: ReadingsView, now: Now) -> None:
         self.site = site
@@ -29,6 +29,7 @@ class Draft:
         self.now = now
         self._over: dict[tuple[type[Entity], str], Entity | None] = {}
         self._records: list[Record] = []
+        self._ids = 0
 
     def get(self, type_: type[E], id_: str) -> E | None:
         """The entity as it is after what was decided so far."""
@@ -74,6 +75,12 @@ class Draft:
         if why is not None:
             body["reason"] = {"code": why.code, "en": why.en, "zh": why.zh}
         self._records.append(Record(fact, body, personal or {}, urgent))
+
+    def new_id(self, kind: str) -> str:
+        """An id that nothing else has, of this decision or any other."""
+        self._ids += 1
+        id_ = self.now.new_id(kind)
+        return id_ if self._ids == 1 else f"{id_}-{self._ids}"
 
     def reading(self, ref: PointRef) -> Reading:
         """The latest reading of a point."""

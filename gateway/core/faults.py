@@ -54,10 +54,16 @@ def close_fault(draft: Draft, about: str, code: str) -> None:
 
 
 def set_fault(
-    draft: Draft, about: str, why: Reason, wrong: bool, places: Iterable[str] = ()
+    draft: Draft,
+    about: str,
+    why: Reason,
+    wrong: bool,
+    places: Iterable[str] = (),
+    *,
+    urgent: bool = False,
 ) -> None:
     """Open the fault while something is wrong, close it once it is not."""
     if wrong:
-        open_fault(draft, about, why, places)
+        open_fault(draft, about, why, places, urgent=urgent)
     else:
         close_fault(draft, about, why.code)

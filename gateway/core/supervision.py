@@ -1,57 +1,35 @@
-"""Health becomes faults, and silence is not health (RULES E5, X2; DESIGN §5)."""
+"""Health becomes faults, and silence is not health (RULES A3, B6, E5, X2).
 
-from dataclasses import replace
+- A device's alarm is inhibited while its link is down: that one fault names all places. A call
+  point's never is: every place without cover is a fault of its own (E9).
+- A device that is silent, or whose link is down, sees nobody and lets nobody in: a grace time is
+  not seen through it. It is the same on its return: what happened meanwhile nobody knows.
+"""
 
-from gateway.core import emergency, occupancy
+from collections.abc import Iterable
+
+from gateway.core import call_test, doors, fire, grace, occupancy
 from gateway.core.draft import Draft
-from gateway.core.durations import carried
 from gateway.core.faults import close_fault, fault_id, open_fault, set_fault
-from gateway.domain.bookings import Booking, BookingStatus
+from gateway.core.layout import layout
 from gateway.domain.calls import CallPointStatus
 from gateway.domain.events import (
-    ClockChanged,
     DeviceHealthChanged,
     LinkHealthChanged,
     SetpointMissed,
     SetpointReached,
-    Started,
     StorageChanged,
 )
-from gateway.domain.faults import Fault, Health
-from gateway.domain.now import DAY_MS, Elapsed
+from gateway.domain.faults import DeviceStatus, Fault, Health
 from gateway.domain.points import PointRef
 from gateway.domain.reasons import reason
 from gateway.domain.records import Fact
-from gateway.domain.site import CallPoint
+from gateway.domain.site import CallPoint, Device, Facility
 
 BATTERY_LOW_PERCENT = 10
-_DEVICE_CODES = ("device_silent", "garbage", "flooding")
-
-
-def started(draft: Draft, event: Started) -> None:
-    """The gateway started: durations go on, calls sound again, nothing is moved (E3, A4)."""
-    for entity in list(draft.state.entities()):
-        draft.put(carried(entity, draft.now))
-    draft.record(
-        Fact.STARTED,
-        version=event.version,
-        boot=draft.now.boot,
-        site_digest=event.site_digest or None,
-    )
-    for call_point in draft.site.safety.call_points.values():
-        status = draft.get(CallPointStatus, call_point.id) or CallPointStatus(call_point.id)
-        since = status.untested_since_ms
-        draft.put(
-            replace(
-                status,
-                watched=Elapsed.started(draft.now),
-                untested_since_ms=draft.now.wall_ms if since is None else since,
-            )
-        )
-    for booking in draft.all(Booking):
-        _grace_not_seen(draft, booking)
-    set_fault(draft, "clock", reason("clock_lost"), not draft.now.trusted)
-    emergency.restarted(draft)
+_LINK_CODES = ("link_down", "driver_failed")
+_LASTING = ("garbage", "flooding")  # what a device may do while it answers
+_SILENT = (Health.SILENT, Health.FAILED)
 
 
 def device_health(draft: Draft, event: DeviceHealthChanged) -> None:
@@ -59,37 +37,25 @@ def device_health(draft: Draft, event: DeviceHealthChanged) -> None:
     device = draft.site.equipment.devices.get(event.device)
     if device is None:
         return
-    if event.health is Health.ONLINE:
-        for code in _DEVICE_CODES:
-            close_fault(draft, device.id, code)
-    elif event.health in (Health.SILENT, Health.DEGRADED):
-        link_down = draft.get(Fault, fault_id(device.link, "link_down"))
-        # A device alarm may be inhibited by its bus being down; one fault names all places (E5).
-        if link_down is None:
-            code = event.reason_code if event.reason_code in _DEVICE_CODES else "device_silent"
-            open_fault(draft, device.id, reason(code, device=device.name.en), (device.place,))
-    if event.health is Health.SILENT:
-        _sensors_lost(draft, device.id)
-        _fire_inputs(draft, device.id, lost=True)
-    elif event.health is Health.ONLINE:
-        _fire_inputs(draft, device.id, lost=False)
+    draft.put(DeviceStatus(device.id, event.health, draft.now.boot))
+    for code in _LASTING:
+        wrong = event.health is Health.DEGRADED and event.reason_code == code
+        set_fault(draft, device.id, reason(code, device=device.name.en), wrong, (device.place,))
+    _judge_devices(draft, [device])
 
 
 def link_health(draft: Draft, event: LinkHealthChanged) -> None:
     """A link is up, down, or its driver failed: one fault, with every place it serves."""
     devices = [d for d in draft.site.equipment.devices.values() if d.link == event.link]
     places = sorted({device.place for device in devices})
-    down = reason("link_down", link=event.link)
-    failed = reason("driver_failed", link=event.link)
     if event.health is Health.ONLINE:
-        close_fault(draft, event.link, down.code)
-        close_fault(draft, event.link, failed.code)
-    elif event.health is Health.FAILED:
-        open_fault(draft, event.link, failed, places, urgent=True)
-    elif event.health is Health.SILENT:
-        open_fault(draft, event.link, down, places)
-        for device in devices:
-            close_fault(draft, device.id, "device_silent")
+        for code in _LINK_CODES:
+            close_fault(draft, event.link, code)
+    elif event.health in _SILENT:
+        code = "driver_failed" if event.health is Health.FAILED else "link_down"
+        urgent = event.health is Health.FAILED
+        open_fault(draft, event.link, reason(code, link=event.link), places, urgent=urgent)
+    _judge_devices(draft, devices)
 
 
 def setpoint_missed(draft: Draft, event: SetpointMissed) -> None:
@@ -106,123 +72,140 @@ def setpoint_reached(draft: Draft, event: SetpointReached) -> None:
 
 def storage_changed(draft: Draft, event: StorageChanged) -> None:
     """The store was lost or is back (X1)."""
-    set_fault(draft, "store", reason("storage_lost"), event.lost)
+    set_fault(draft, "store", reason("storage_lost"), event.lost, urgent=True)
     if not event.lost:
         draft.record(Fact.STORAGE_RESTORED, urgent=True, detail=event.detail or None)
 
 
-def clock_changed(draft: Draft, event: ClockChanged) -> None:
-    """The wall clock was stepped, or its trust changed (DESIGN §6)."""
-    now = draft.now
-    draft.record(
-        Fact.CLOCK_CHANGED, step_ms=event.step_ms, source=event.source, trust=now.trust.value
-    )
-    set_fault(draft, "clock", reason("clock_lost"), not now.trusted)
-    if now.trusted and not event.trusted_before and event.step_ms:
-        # Every record of this boot that was stamped without trust is off by the step.
-        draft.record(
-            Fact.CLOCK_CORRECTED, boot=now.boot, before_mono_ms=now.mono_ms, add_ms=event.step_ms
-        )
-    for booking in draft.all(Booking):
-        _grace_not_seen(draft, booking)
-
-
 def supervise(draft: Draft) -> None:
-    """The slow round: call points heard, batteries, sensors, untested call points, locks."""
-    batteries = _batteries(draft)
-    by_place: dict[str, list[tuple[CallPoint, bool]]] = {}
-    for call_point in draft.site.safety.call_points.values():
-        covers = _covers(draft, call_point)
-        by_place.setdefault(call_point.place, []).append((call_point, covers))
-        _check_tested(draft, call_point)
-    for place, found in by_place.items():
-        _check_cover(draft, place, found, batteries)
-    for facility in draft.site.facilities.values():
-        occupancy.living_sensors(draft, facility)
+    """The slow round: cover, tests, batteries, stuck sensors, locks."""
+    site = draft.site
+    batteries_low = _batteries(draft)
+    by_place: dict[str, list[CallPoint]] = {}
+    for call_point in site.safety.call_points.values():
+        by_place.setdefault(call_point.place, []).append(call_point)
+        call_test.check_tested(draft, call_point)
+    for place, call_points in by_place.items():
+        _check_cover(draft, place, call_points, batteries_low)
+    for facility in site.facilities.values():
+        _check_sensors(draft, facility)
+    for door in site.doors.values():
+        doors.supervise(draft, door)
+
+
+def forget_gone(draft: Draft) -> None:
+    """Faults about what the site no longer has are over."""
+    site = draft.site
+    known = {"store", "clock", *site.places, *site.doors, *site.facilities}
+    known |= {*site.equipment.links, *site.equipment.devices}
+    known |= {*site.safety.call_points, *site.safety.fire_zones}
+    for fault in draft.all(Fault):
+        device, slash, _ = fault.about.partition("/")
+        gone = device not in site.equipment.devices if slash else fault.about not in known
+        if gone and not fault.about.startswith(("call-", "terminal:")):
+            close_fault(draft, fault.about, fault.reason.code)
+
+
+# --- devices ------------------------------------------------------------------------------------
+
+
+def _judge_devices(draft: Draft, devices: Iterable[Device]) -> None:
+    for device in devices:
+        health = _health(draft, device.id)
+        cut_off = _link_is_down(draft, device.link)
+        why = reason("device_silent", device=device.name.en)
+        if health in _SILENT and not cut_off:
+            open_fault(draft, device.id, why, (device.place,))
+        elif cut_off or health is not Health.UNKNOWN:
+            close_fault(draft, device.id, why.code)
+        lost = cut_off or health in _SILENT
+        if lost or health is not Health.UNKNOWN:
+            fire.interface(draft, device.id, lost=lost)
+        for facility in layout(draft.site).observers.get(device.id, ()):
+            if _is_blind(draft, facility, device.id):
+                grace.not_seen(draft, facility.id)
+
+
+def _is_blind(draft: Draft, facility: Facility, device: str) -> bool:
+    """Without this device nobody knows who comes: no other sensor lives, or a door needs it."""
+    own = [sensor for sensor in facility.sensors if sensor.point.device == device]
+    if len(own) == 0:
+        return True
+    living = occupancy.living_sensors(draft, facility)
+    return all(sensor.point.device == device for sensor in living)
+
+
+def _health(draft: Draft, device: str) -> Health:
+    status = draft.get(DeviceStatus, device)
+    known = status is not None and status.boot == draft.now.boot
+    return status.health if status is not None and known else Health.UNKNOWN
+
+
+def _link_is_down(draft: Draft, link: str) -> bool:
+    return any(draft.get(Fault, fault_id(link, code)) is not None for code in _LINK_CODES)
+
+
+# --- the slow round -----------------------------------------------------------------------------
 
 
 def _check_cover(
-    draft: Draft, place: str, found: list[tuple[CallPoint, bool]], batteries_low: set[str]
+    draft: Draft, place: str, call_points: list[CallPoint], batteries_low: set[str]
 ) -> None:
+    """No cover for what a call point alone covers; reduced if one of several is lost (E5)."""
     name = draft.site.places[place].name.en
-    covered = sum(covers for _, covers in found)
-    weak = any(call_point.point.device in batteries_low for call_point, _ in found)
-    none_left = covered == 0
-    if none_left:
-        open_fault(draft, place, reason("no_cover", place=name), (place,), urgent=True)
-    else:
+    covering = [call_point for call_point in call_points if _covers(draft, call_point)]
+    if covering:
         close_fault(draft, place, "no_cover")
-    reduced = not none_left and (covered < len(found) or weak)
+    else:
+        open_fault(draft, place, reason("no_cover", place=name), (place,), urgent=True)
+    weak = any(call_point.point.device in batteries_low for call_point in call_points)
+    reduced = bool(covering) and (len(covering) < len(call_points) or weak)
     set_fault(draft, place, reason("cover_reduced", place=name), reduced, (place,))
 
 
 def _covers(draft: Draft, call_point: CallPoint) -> bool:
     """Heard within its supervision class, over a path that is up (E5)."""
     device = draft.site.equipment.devices[call_point.point.device]
-    for about, code in (
-        (device.link, "link_down"),
-        (device.link, "driver_failed"),
-        (device.id, "device_silent"),
-    ):
-        if draft.get(Fault, fault_id(about, code)) is not None:
-            return False
+    if _link_is_down(draft, device.link) or _health(draft, device.id) in _SILENT:
+        return False
     heard = draft.readings.heard_ms(device.id)
+    if heard is not None:
+        return draft.now.mono_ms - heard < call_point.supervision_ms
     status = draft.get(CallPointStatus, call_point.id)
-    if heard is None:
-        watched = status.watched if status else None
-        return watched is None or watched.at(draft.now) < call_point.supervision_ms
-    return draft.now.mono_ms - heard < call_point.supervision_ms
-
-
-def _check_tested(draft: Draft, call_point: CallPoint) -> None:
-    status = draft.get(CallPointStatus, call_point.id)
-    if status is None or status.untested_since_ms is None or not draft.now.trusted:
-        return
-    untested_ms = draft.now.wall_ms - status.untested_since_ms
-    limit_ms = draft.site.settings.emergency.untested_ms
-    why = reason("call_point_untested", point=call_point.name.en)
-    # After a boot in the past the start counts for nothing: two years is no plausible wait.
-    wrong = limit_ms <= untested_ms < 730 * DAY_MS
-    set_fault(draft, call_point.id, why, wrong, (call_point.place,))
+    watched = status.watched if status else None
+    return watched is None or watched.at(draft.now) < call_point.supervision_ms
 
 
 def _batteries(draft: Draft) -> set[str]:
-    """Devices whose battery is low; each is a fault."""
+    """Devices whose battery is low; each is a fault. What was never told changes nothing."""
     low: set[str] = set()
-    equipment = draft.site.equipment
-    for device in equipment.devices.values():
-        points = equipment.profiles[device.profile].points
-        if "battery" not in points and "battery_low" not in points:
+    for device in draft.site.equipment.devices.values():
+        is_low = _battery_is_low(draft, device)
+        if is_low is None:
             continue
-        level = draft.reading(PointRef(device.id, "battery"))
-        flag = draft.reading(PointRef(device.id, "battery_low"))
-        number = isinstance(level.value, int | float) and not isinstance(level.value, bool)
-        if flag.value is True or (number and float(level.value or 0) <= BATTERY_LOW_PERCENT):
-            low.add(device.id)
         why = reason("battery_low", device=device.name.en)
-        set_fault(draft, device.id, why, device.id in low, (device.place,))
+        set_fault(draft, device.id, why, is_low, (device.place,))
+        if is_low:
+            low.add(device.id)
     return low
 
 
-def _sensors_lost(draft: Draft, device: str) -> None:
-    """A grace time that was not wholly seen judges nobody (B6)."""
-    for facility in draft.site.facilities.values():
-        if any(sensor.point.device == device for sensor in facility.sensors):
-            for booking in draft.where(Booking, "facility", facility.id):
-                _grace_not_seen(draft, booking)
+def _battery_is_low(draft: Draft, device: Device) -> bool | None:
+    points = draft.site.equipment.profiles[device.profile].points
+    told: list[bool] = []
+    if "battery" in points:
+        level = draft.reading(PointRef(device.id, "battery")).value
+        if isinstance(level, int | float) and not isinstance(level, bool):
+            told.append(level <= BATTERY_LOW_PERCENT)
+    if "battery_low" in points:
+        flag = draft.reading(PointRef(device.id, "battery_low")).value
+        if isinstance(flag, bool):
+            told.append(flag)
+    return any(told) if told else None
 
 
-def _grace_not_seen(draft: Draft, booking: Booking) -> None:
-    grace_ms = draft.site.settings.booking.no_show_grace_ms
-    start = booking.terms.start_ms
-    watched = booking.status is BookingStatus.ENFORCED and booking.grace_observed
-    if watched and start <= draft.now.wall_ms < start + grace_ms:
-        draft.put(replace(booking, grace_observed=False))
-
-
-def _fire_inputs(draft: Draft, device: str, *, lost: bool) -> None:
-    """A lost fire input is a fault; the doors keep their last state (A3)."""
-    for zone in draft.site.safety.fire_zones.values():
-        if zone.input.device == device:
-            why = reason("fire_interface_lost", zone=zone.id)
-            set_fault(draft, zone.id, why, lost, (zone.place,))
+def _check_sensors(draft: Draft, facility: Facility) -> None:
+    for sensor in facility.sensors:
+        stuck = occupancy.is_stuck(draft, facility, sensor)
+        why = reason("stuck_sensor", point=str(sensor.point))
+        set_fault(draft, str(sensor.point), why, stuck, (facility.place,))

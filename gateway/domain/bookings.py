@@ -88,6 +88,9 @@ class Authority:
     epoch: str = ""
     revision: int = 0
     held_digest: str = ""  # of a snapshot that waits for a second, confirming one
+    held_revision: int = 0  # and its revision: the same one sent again confirms nothing
+    held: tuple[str, ...] = ()  # what it would remove
+    former: tuple[str, ...] = ()  # epochs that are over
 
 
 @dataclass(frozen=True, slots=True)

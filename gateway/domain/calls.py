@@ -42,9 +42,9 @@ class Presses:
     count: int
     first_ms: int
     last_ms: int
-    recorded_mono_ms: int
-    window_start_mono_ms: int  # of the minute that counts towards chattering
-    window_count: int
+    since: Elapsed  # runs from the first press
+    recorded_ms: int = 0  # on `since`: the press that was last recorded
+    recent_ms: tuple[int, ...] = ()  # on `since`: those that may be chattering
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,17 @@ class Health(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class DeviceStatus:
+    """How a device was when its driver last said so; in another boot nothing is known of it."""
+
+    kind: ClassVar[str] = "device"
+    indexed: ClassVar[tuple[str, ...]] = ()
+    id: str
+    health: Health
+    boot: str
+
+
+@dataclass(frozen=True, slots=True)
 class Fault:
     """One thing that is not as it should be. Its id is `reason.code:subject`, so it exists once."""
 

@@ -27,6 +27,7 @@ class Fact(StrEnum):
     EXIT = "access.exit"
     DOOR_FORCED = "door.forced"
     DOOR_HELD_OPEN = "door.held_open"
+    DOOR_NOT_RELOCKED = "door.not_relocked"
     DOOR_CLOSED = "door.closed_again"
     DOOR_PASSAGE = "door.passage"
     LOCK_OWN_CREDENTIAL = "door.lock_own_credential"

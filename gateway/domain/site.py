@@ -50,6 +50,7 @@ class FireRole(StrEnum):
 
     STAYS = "stays"  # keeps its state
     RELEASES = "releases"  # held unlocked by us in addition to the hard wire
+    RELEASES_IF_LOST = "releases_if_lost"  # and also while the fire interface is lost
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,11 @@ class DoorPoints:
     exit_button: PointRef | None = None
     hold: PointRef | None = None
     readers: tuple[PointRef, ...] = ()
+
+    @property
+    def shows_opening(self) -> bool:
+        """Something here can tell that the door was opened; else nothing is claimed of it."""
+        return self.contact is not None or self.lock is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +151,8 @@ class Wiring(StrEnum):
     LATCHED = "latched"
     COUNTER = "counter"
     MOMENTARY = "momentary"
-    MESSAGE = "message"  # it reports by itself (radio, MQTT)
+    MESSAGE = "message"  # fixed, and reports by itself (radio, MQTT)
+    WEARABLE = "wearable"  # reports by itself from wherever its wearer is: opens nothing (E6)
 
 
 @dataclass(frozen=True, slots=True)

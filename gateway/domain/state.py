@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from gateway.domain.bookings import Authority, Booking, CommandSeen
 from gateway.domain.calls import Call, CallPointStatus, FireLatch
 from gateway.domain.entity import Entity
-from gateway.domain.faults import Fault
+from gateway.domain.faults import DeviceStatus, Fault
 from gateway.domain.reasons import Reason, reason
 from gateway.domain.records import Record
 from gateway.domain.subjects import Credential, StandingRight, Subject
@@ -25,6 +25,7 @@ KINDS: dict[str, type[Entity]] = {
         CallPointStatus,
         CommandSeen,
         Credential,
+        DeviceStatus,
         DoorStatus,
         Fault,
         FireLatch,

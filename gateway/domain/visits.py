@@ -13,12 +13,12 @@ class Grant:
 
     token: str
     subject: str | None
-    basis: str  # id of the booking or right, or "override", "call", "fire", "open_mode"
+    basis: str  # id of the booking or right, or "override", "walk_in", "open_mode"
     facility: str | None
     given_wall_ms: int
     until_mono_ms: int
     boot: str
-    person: str = ""  # who overrode, for an override (A1)
+    used: bool = False  # somebody entered by it; its release may still hold the door
 
 
 class DoorState(StrEnum):
@@ -31,7 +31,7 @@ class DoorState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DoorStatus:
-    """A door now: its last grant until entered or out of time, and what its contact says."""
+    """A door now: its grants until they are out of time, and what its contact says."""
 
     kind: ClassVar[str] = "door"
     indexed: ClassVar[tuple[str, ...]] = ()
@@ -39,10 +39,15 @@ class DoorStatus:
     state: DoorState = DoorState.UNKNOWN
     since_mono_ms: int = 0
     boot: str = ""
-    grant: Grant | None = None
+    grants: tuple[Grant, ...] = ()  # one a subject, the newest last
     exit_until_mono_ms: int = 0  # an exit press explains an opening until then
     passage_until_ms: int | None = None  # free passage, first person in (A8), wall time
     held_open_told: bool = False
+
+    @property
+    def grant(self) -> Grant | None:
+        """The newest grant that nobody has entered by yet."""
+        return next((given for given in reversed(self.grants) if not given.used), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,23 +58,27 @@ class ReaderStatus:
     indexed: ClassVar[tuple[str, ...]] = ()
     id: str  # device/point, `terminal:<door>`, or `subject:<id>` for tries with an identifier
     failures: int = 0
-    wait_ms: int = 0
-    waited: Elapsed | None = None
-    recent_ms: tuple[int, ...] = ()  # elapsed times of failures within the hour, for tamper
+    since: Elapsed | None = None  # runs from the first failure
+    wait_until_ms: int = 0  # on `since`: no PIN is looked at before
+    recent_ms: tuple[int, ...] = ()  # on `since`: the failures within the hour, for tamper
 
 
 @dataclass(frozen=True, slots=True)
 class RoomStatus:
-    """Presence in a facility. `present` is the sensors' word with their hold times."""
+    """Presence in a facility. `present` is the sensors' word with their hold times.
+
+    `vacant` measures for how long nobody has been known to be in: no visit, and no presence.
+    """
 
     kind: ClassVar[str] = "room"
     indexed: ClassVar[tuple[str, ...]] = ()
     id: str  # the facility
     present: bool | None = None  # None: no living sensor
-    since_ms: int = 0
-    last_sign_mono_ms: int = 0
+    since_ms: int = 0  # wall time since when `present` is what it is
+    lasted: Elapsed | None = None  # and for how long
+    held_until_mono_ms: int = 0  # the last sign of presence counts until then
     boot: str = ""
-    vacant_since_ms: int | None = None  # wall time since when nobody was there, None: occupied
+    vacant: Elapsed | None = None
     overstay_of: str | None = None  # the booking whose holder has not left
 
 
@@ -85,5 +94,4 @@ class Visit:
     booking: str | None
     entered_ms: int
     spent: Elapsed
-    leaving_mono_ms: int | None = None  # an exit was seen then; ends unless presence follows
-    leaving_boot: str = ""
+    leaving: Elapsed | None = None  # since an exit was seen; ends unless presence follows

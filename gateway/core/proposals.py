@@ -1,0 +1,121 @@
+"""What the gateway grants alone: extensions and walk-ins, up to 60 min (RULES B4).
+
+Each has an id of its own, stands below every booking of the platform, and goes up as a proposal
+with the booking revision it saw; the platform's answer is a new revision.
+"""
+
+from gateway.core import grounds, overlaps
+from gateway.core.draft import Draft
+from gateway.domain.bookings import Booking, Origin, Terms
+from gateway.domain.events import Actor, ExtensionAsked, WalkInAsked
+from gateway.domain.now import MINUTE_MS
+from gateway.domain.reasons import Reason, reason
+from gateway.domain.records import Fact
+from gateway.domain.state import Reply, Result
+from gateway.domain.subjects import Role, Subject
+
+OWN_PRIORITY = 1_000_000  # below every booking of the platform
+
+
+def extend(draft: Draft, event: ExtensionAsked) -> Reply:
+    """Let a booking go on; what was already prolonged counts."""
+    booking = draft.get(Booking, event.booking)
+    if booking is None:
+        return Reply(Result.UNKNOWN, reason("unknown_target", kind="booking", id=event.booking))
+    if not _may_ask(event.by, booking.subjects):
+        return Reply(Result.REJECTED, reason("no_right"))
+    if not booking.live:
+        return Reply(Result.EXPIRED, reason("ended"))
+    start_ms = booking.terms.end_ms
+    before_ms = _prolonged_ms(draft, booking)
+    problem = _problem(draft, event.minutes, before_ms)
+    if problem is not None:
+        return Reply(Result.REJECTED, problem)
+    terms = _terms(draft, booking.facility, booking.subjects, start_ms, event.minutes)
+    return _propose(draft, terms, booking)
+
+
+def walk_in(draft: Draft, event: WalkInAsked) -> Reply:
+    """Give a free facility to somebody now."""
+    facility = draft.site.facilities.get(event.facility)
+    if facility is None:
+        return Reply(Result.UNKNOWN, reason("unknown_facility", facility=event.facility))
+    subject = draft.get(Subject, event.subject)
+    if subject is None or not subject.active:
+        return Reply(Result.UNKNOWN, reason("unknown_subject", subject=event.subject))
+    if not _may_ask(event.by, (event.subject,)):
+        return Reply(Result.REJECTED, reason("no_right"))
+    problem = _problem(draft, event.minutes, 0)
+    if problem is not None:
+        return Reply(Result.REJECTED, problem)
+    if grounds.taken_by_other(draft, facility, event.subject):
+        return Reply(Result.CONCURRENT, reason("in_use"))
+    now = draft.now.wall_ms
+    terms = _terms(draft, facility.id, (event.subject,), now, event.minutes)
+    return _propose(draft, terms, None)
+
+
+def _may_ask(by: Actor, subjects: tuple[str, ...]) -> bool:
+    return by.role is not Role.RESIDENT or by.name in subjects
+
+
+def _problem(draft: Draft, minutes: int, before_ms: int) -> Reason | None:
+    if not draft.now.trusted:
+        return reason("clock_untrusted")
+    longest_ms = draft.site.settings.booking.offline_extension_ms - before_ms
+    if not 0 < minutes * MINUTE_MS <= longest_ms:
+        why = f"minutes: expected 1 to {longest_ms // MINUTE_MS}, found {minutes}"
+        return reason("malformed", why=why)
+    return None
+
+
+def _prolonged_ms(draft: Draft, booking: Booking) -> int:
+    """How long the booking, and those right before it of the same people, are our own grant."""
+    prolonged = 0
+    at: Booking | None = booking
+    while at is not None and at.terms.origin is Origin.GATEWAY:
+        prolonged += at.terms.end_ms - at.terms.start_ms
+        at = _before(draft, at)
+    return prolonged
+
+
+def _before(draft: Draft, booking: Booking) -> Booking | None:
+    for other in draft.where(Booking, "facility", booking.facility):
+        if other.terms.end_ms == booking.terms.start_ms and other.subjects == booking.subjects:
+            return other
+    return None
+
+
+def _terms(
+    draft: Draft, facility: str, subjects: tuple[str, ...], start_ms: int, minutes: int
+) -> Terms:
+    return Terms(
+        facility=facility,
+        subjects=subjects,
+        start_ms=start_ms,
+        end_ms=start_ms + minutes * MINUTE_MS,
+        priority=OWN_PRIORITY,
+        created_ms=draft.now.wall_ms,
+        origin=Origin.GATEWAY,
+    )
+
+
+def _propose(draft: Draft, terms: Terms, seen: Booking | None) -> Reply:
+    booking = Booking(draft.new_id("own"), terms)
+    capacity = draft.site.facilities[terms.facility].capacity
+    standing = [b for b in draft.where(Booking, "facility", terms.facility) if b.live]
+    if overlaps.in_the_way(booking, standing, capacity):
+        return Reply(Result.CONCURRENT, reason("in_use"))
+    draft.put(booking)
+    draft.record(
+        Fact.BOOKING_PROPOSED,
+        personal={"subjects": ",".join(terms.subjects)},
+        booking=booking.id,
+        facility=terms.facility,
+        start_ms=terms.start_ms,
+        end_ms=terms.end_ms,
+        created_ms=terms.created_ms,
+        seen_booking=seen.id if seen else None,
+        seen_revision=seen.terms.revision if seen else None,
+    )
+    return Reply(Result.ACCEPTED, reason("done"), {"booking": booking.id, "end_ms": terms.end_ms})
