@@ -164,7 +164,7 @@ def show(parts: Gateway, door: Door, caller: Caller, wanted: Wanted) -> DoorShow
     """A door as the caller may see it."""
     state, now = parts.views.state, parts.views.now()
     status = state.get(DoorStatus, door.id) or DoorStatus(door.id)
-    seen = status.state is not DoorState.UNKNOWN and status.boot == now.boot
+    seen = status.state is not DoorState.UNKNOWN
     return DoorShown(
         id=door.id,
         name=NameShown.of(door.name),

@@ -15,6 +15,7 @@ from gateway.domain.subjects import Presented, Role
 from gateway.domain.uses import Use, uses
 from gateway.domain.visits import DoorStatus, Grant
 
+GRANTS_MAX = 7  # people at one door at a time, beside the newest
 _OVERRIDING = frozenset({Role.STAFF, Role.RESPONDER, Role.TECHNICIAN, Role.DESK, Role.PLATFORM})
 
 
@@ -59,7 +60,8 @@ def override(draft: Draft, event: DoorOverridden) -> Reply:
         return Reply(Result.REJECTED, reason("person_needed"))
     if event.by.role not in _OVERRIDING:
         return Reply(Result.REJECTED, reason("role_needed", role=Role.DESK.value))
-    given = _release(draft, door, None, "override", None)
+    given = replace(_given(draft, door, "override"), person=event.by.name)
+    _release(draft, door, given)
     draft.record(
         Fact.GRANTED,
         personal={"person": event.by.name, "why": event.why},
@@ -79,7 +81,7 @@ def override(draft: Draft, event: DoorOverridden) -> Reply:
 
 def _grant(draft: Draft, tried: _Try, ground: Ground) -> Reply:
     guessing.forgive(draft, tried.slows)
-    given = _release(draft, tried.door, ground.subject.id, ground.basis, ground.facility)
+    given = _given(draft, tried.door, ground.basis, ground.subject.id, ground.facility)
     reply = _granted(draft, tried, given, ground.reason, uncertain=ground.uncertain)
     if ground.uncertain:
         reply.data["clock_uncertain"] = True
@@ -88,13 +90,14 @@ def _grant(draft: Draft, tried: _Try, ground: Ground) -> Reply:
 
 def _admit(draft: Draft, tried: _Try) -> Reply:
     """The door is open to all: whoever presents something, known or not, may pass (A8)."""
-    given = _release(draft, tried.door, None, "open_mode", None)
+    given = _given(draft, tried.door, "open_mode")
     return _granted(draft, tried, given, reason("open_mode"))
 
 
 def _granted(
     draft: Draft, tried: _Try, given: Grant, why: Reason, *, uncertain: bool = False
 ) -> Reply:
+    _release(draft, tried.door, given)
     draft.record(
         Fact.GRANTED,
         personal={"subject": given.subject} if given.subject else None,
@@ -115,12 +118,12 @@ def _granted(
     )
 
 
-def _release(
-    draft: Draft, door: Door, subject: str | None, basis: str, facility: str | None
+def _given(
+    draft: Draft, door: Door, basis: str, subject: str | None = None, facility: str | None = None
 ) -> Grant:
-    """One decision, one token, one release (A4). A subject's newer grant replaces the older."""
+    """One decision, one token, one release (A4)."""
     now = draft.now
-    given = Grant(
+    return Grant(
         token=draft.new_id("grant"),
         subject=subject,
         basis=basis,
@@ -129,10 +132,13 @@ def _release(
         until_mono_ms=now.mono_ms + door.rules.release_ms,
         boot=now.boot,
     )
+
+
+def _release(draft: Draft, door: Door, given: Grant) -> None:
+    """The grant is given. A person's newer one replaces their older."""
     status = draft.get(DoorStatus, door.id) or DoorStatus(door.id)
-    others = tuple(g for g in status.grants if g.subject != subject)
+    others = tuple(g for g in status.grants if g.subject != given.subject)[-GRANTS_MAX:]
     draft.put(replace(status, grants=(*others, given)))
-    return given
 
 
 # --- refused ------------------------------------------------------------------------------------

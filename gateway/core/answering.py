@@ -6,7 +6,7 @@ from gateway.core.draft import Draft
 from gateway.core.emergency import answer
 from gateway.core.faults import close_fault
 from gateway.core.layout import layout
-from gateway.domain.calls import Call, CallState
+from gateway.domain.calls import Call, CallOutcome, CallState
 from gateway.domain.events import (
     Actor,
     CallAcknowledged,
@@ -70,11 +70,11 @@ def responder_seen(draft: Draft, door: Door, subject: str) -> None:
 
 
 def cleared(draft: Draft, event: CallCleared) -> Reply:
-    """The call is over: by desk or technician on site, once somebody attended (E4)."""
+    """The call is over, by desk or technician on site (E4); a genuine one once attended."""
     call = _call_for(draft, event.call, event.by)
     if isinstance(call, Reply):
         return call
-    problem = _clear_problem(call, event.by)
+    problem = _clear_problem(call, event)
     if problem is not None:
         return problem
     call = replace(
@@ -173,13 +173,14 @@ def _call_for(draft: Draft, id_: str, by: Actor) -> Call | Reply:
     return call if call.open else Reply(Result.EXPIRED, reason("call_not_open"))
 
 
-def _clear_problem(call: Call, by: Actor) -> Reply | None:
+def _clear_problem(call: Call, event: CallCleared) -> Reply | None:
+    by = event.by
     if by.role not in _CLEARING:
         return Reply(Result.REJECTED, reason("role_needed", role="desk, technician"))
     if not by.on_site:
         return Reply(Result.REJECTED, reason("on_site_only"))
     if call.unanswered:
         return Reply(Result.REJECTED, reason("call_not_acknowledged"))
-    if call.state is CallState.ACKNOWLEDGED and not call.test:
+    if call.state is CallState.ACKNOWLEDGED and event.outcome is CallOutcome.GENUINE:
         return Reply(Result.REJECTED, reason("call_not_attended"))
     return None

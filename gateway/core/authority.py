@@ -4,7 +4,7 @@
 |---|---|
 | an older or repeated revision of changes | answered, and changes nothing |
 | changes of the epoch we follow | applied atomically; senseless items are rejected one by one |
-| changes of another epoch | refused: a new epoch starts with a snapshot |
+| changes of another epoch | refused: it starts with a snapshot, or with its first revision |
 | a snapshot that is retained, older, of a former epoch, or not as it states itself | refused |
 | a snapshot that would remove more than half of the next 24 h | adds; removes once confirmed |
 
@@ -53,7 +53,8 @@ class Rejection:
 def changes_received(draft: Draft, event: ChangesReceived) -> Reply:
     """Apply one revision of a stream, atomically."""
     authority = _authority(draft, event.stream)
-    if event.epoch != authority.epoch:
+    first = not authority.epoch and event.revision <= 1  # nothing can have come before it
+    if event.epoch != authority.epoch and not first:
         why = reason("malformed", why="a new epoch starts with a snapshot")
         return _answer(draft, event, Result.REJECTED, why)
     if event.revision <= authority.revision:
@@ -63,7 +64,7 @@ def changes_received(draft: Draft, event: ChangesReceived) -> Reply:
     # Revocation beats grant: what is both put and removed is removed.
     gone = [(type_, id_) for type_ in _TYPES[event.stream] for id_ in event.removed]
     rejections += _apply(draft, event.put, gone, "removed")
-    draft.put(replace(authority, revision=event.revision))
+    draft.put(replace(authority, epoch=event.epoch, revision=event.revision))
     return _answer(draft, event, Result.ACCEPTED, reason("applied"), rejections)
 
 

@@ -11,7 +11,7 @@ from gateway.core.draft import Draft
 from gateway.core.layout import call_points_of
 from gateway.domain.calls import Call, FireLatch
 from gateway.domain.faults import Fault
-from gateway.domain.now import MINUTE_MS, Now
+from gateway.domain.now import Now
 from gateway.domain.points import Lease, Level, PointRef, Pulse, ReadingsView, Setpoint, Value
 from gateway.domain.reasons import Reason, reason
 from gateway.domain.site import Door, Site
@@ -20,7 +20,6 @@ from gateway.domain.uses import Use, uses
 from gateway.domain.visits import DoorStatus
 
 _OUTPUTS = frozenset({Use.STRIKE, Use.HOLD, Use.SIREN, Use.LAMP, Use.HEARTBEAT})
-_LOOK_AGAIN_MS = MINUTE_MS  # what hangs on wall time is looked at again, as clocks are stepped
 FOR_EVER = 1 << 62
 UNLOCKED = "unlocked"
 Derived = tuple[Setpoint | None, int]
@@ -185,17 +184,17 @@ def _hold(draft: Draft, ref: PointRef, door: Door) -> Derived:
 def _open_hours_hold(draft: Draft, door: Door) -> int:
     """Until when the door's mode says what it says now (monotonic)."""
     wait_ms = passage.next_change_ms(draft, door)
-    if wait_ms is None:
-        return FOR_EVER
-    return draft.now.mono_ms + min(wait_ms, _LOOK_AGAIN_MS)
+    return FOR_EVER if wait_ms is None else draft.now.mono_ms + wait_ms
 
 
 def _pulse_over(draft: Draft, door: Door) -> int:
     """When the last pulse that was granted in this boot has surely ended (monotonic)."""
     status = draft.get(DoorStatus, door.id)
-    grants = status.grants if status else ()
-    ours = (g.until_mono_ms for g in grants if g.token and g.boot == draft.now.boot)
-    return max(ours, default=0) + door.rules.release_ms
+    if status is None:
+        return 0
+    ours = (g.until_mono_ms for g in status.grants if g.boot == draft.now.boot)
+    last = max(status.released_until_mono_ms, *ours, 0)
+    return last + door.rules.release_ms if last else 0
 
 
 # --- calls ------------------------------------------------------------------------------------

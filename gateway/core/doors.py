@@ -57,9 +57,7 @@ def lock_read(draft: Draft, door: Door, reading: Reading) -> None:
         close_fault(draft, door.id, "door_not_relocked")
     if door.points.contact is None:
         state = DoorState.OPEN if reading.value == UNLOCKED else DoorState.CLOSED
-        status = _status(draft, door)
-        first = status.state is DoorState.UNKNOWN or status.boot != draft.now.boot
-        _moved(draft, door, state, first)
+        _moved(draft, door, state, _status(draft, door).state is DoorState.UNKNOWN)
 
 
 def lock_acted(draft: Draft, door: Door, edge: PointEdge) -> None:
@@ -113,7 +111,7 @@ def due(draft: Draft, status: DoorStatus) -> None:
         kept = tuple(given for given in status.grants if given not in over)
         draft.put(replace(status, grants=kept))
     for given in over:
-        if not given.used and door.points.shows_opening:
+        if door.points.shows_opening:
             _tell(draft, Fact.NOT_ENTERED, door, given)
     _check_held_open(draft, door)
     if status.passage_until_ms is not None and now.wall_ms >= status.passage_until_ms:
@@ -127,11 +125,25 @@ def due_in_ms(draft: Draft, status: DoorStatus) -> int | None:
         return None
     now = draft.now
     waits = [_time_left_ms(draft, door, given) for given in status.grants]
-    if _may_be_held_open(draft, door, status):
+    if _may_be_held_open(door, status):
         waits.append(status.since_mono_ms + door.rules.held_open_ms - now.mono_ms)
     if status.passage_until_ms is not None:
         waits.append(status.passage_until_ms - now.wall_ms)
     return max(0, min(waits)) if waits else None
+
+
+def restarted(draft: Draft) -> None:
+    """What the contact says is not known yet; the grants are kept, as somebody may be entering."""
+    for status in draft.all(DoorStatus):
+        draft.put(
+            replace(
+                status,
+                state=DoorState.UNKNOWN,
+                since_mono_ms=draft.now.mono_ms,
+                exit_until_mono_ms=0,
+                released_until_mono_ms=0,
+            )
+        )
 
 
 def supervise(draft: Draft, door: Door) -> None:
@@ -153,12 +165,12 @@ def supervise(draft: Draft, door: Door) -> None:
 def _moved(draft: Draft, door: Door, state: DoorState, first_sight: bool) -> None:
     status = _status(draft, door)
     now = draft.now
-    if state is status.state and status.boot == now.boot:
+    if state is status.state:
         return
-    draft.put(replace(status, state=state, since_mono_ms=now.mono_ms, boot=now.boot))
+    draft.put(replace(status, state=state, since_mono_ms=now.mono_ms))
     if state is DoorState.CLOSED:
         _closed(draft, door)
-    elif any(not given.used and _in_time(draft, door, given) for given in status.grants):
+    elif any(_in_time(draft, door, given) for given in status.grants):
         _entered(draft, door)
     elif not first_sight and door.points.contact is not None:
         _opened(draft, door)  # else how it came to be open was not seen
@@ -190,9 +202,10 @@ def _closed(draft: Draft, door: Door) -> None:
 def _entered(draft: Draft, door: Door) -> None:
     """Each that was granted in time is in: they share the opening."""
     status = _status(draft, door)
-    came = [g for g in status.grants if not g.used and _in_time(draft, door, g)]
-    kept = tuple(replace(g, used=True) if g in came else g for g in status.grants)
+    came = [given for given in status.grants if _in_time(draft, door, given)]
+    kept = tuple(given for given in status.grants if given not in came)
     draft.put(replace(status, grants=kept))
+    _explain(draft, door, max(g.until_mono_ms if g.boot == draft.now.boot else 0 for g in came))
     for given in came:
         _tell(draft, Fact.ENTERED, door, given)
         occupancy.entered(draft, door, given)
@@ -205,11 +218,15 @@ def _exit(draft: Draft, door: Door) -> None:
 
 def _own_user_passes(draft: Draft, door: Door) -> None:
     """The lock's own user needs no release of ours, and explains the opening that follows."""
-    now, status = draft.now, _status(draft, door)
-    own = Grant("", None, "lock_own", None, now.wall_ms, now.mono_ms + EXPLAINS_MS, now.boot, True)
-    draft.put(replace(status, grants=(*(g for g in status.grants if g.token), own)))
+    _explain(draft, door, draft.now.mono_ms + EXPLAINS_MS)
     if door.points.contact is None:
         occupancy.passed(draft, door)
+
+
+def _explain(draft: Draft, door: Door, until_mono_ms: int) -> None:
+    status = _status(draft, door)
+    until = max(status.released_until_mono_ms, until_mono_ms)
+    draft.put(replace(status, released_until_mono_ms=until))
 
 
 def _tell(draft: Draft, fact: Fact, door: Door, given: Grant) -> None:
@@ -229,19 +246,18 @@ def _in_time(draft: Draft, door: Door, given: Grant) -> bool:
 
 
 def _time_left_ms(draft: Draft, door: Door, given: Grant) -> int:
-    """How long an opening is explained: while released, and until who was granted has entered."""
+    """How long an opening means that who was granted has entered."""
     now = draft.now
-    within_ms = 0 if given.used else door.rules.enter_within_ms
     if given.boot == now.boot:
-        return max(0, given.until_mono_ms + within_ms - now.mono_ms)
+        return max(0, given.until_mono_ms + door.rules.enter_within_ms - now.mono_ms)
     # A restart spent the release, but the person it let in may be opening the door just now.
     since = now.wall_ms - given.given_wall_ms
-    left = door.rules.release_ms + within_ms - since
+    left = door.rules.release_ms + door.rules.enter_within_ms - since
     return left if since >= 0 and left > 0 else 0
 
 
 def _is_passage(draft: Draft, door: Door) -> bool:
-    released = any(_in_time(draft, door, given) for given in _status(draft, door).grants)
+    released = _status(draft, door).released_until_mono_ms > draft.now.mono_ms
     if released or passage.is_open_to_all(draft, door):
         return True
     return bool(fire.releases(draft, door) or released_by_call(draft, door))
@@ -276,15 +292,14 @@ def _release_settled(draft: Draft, door: Door, event: PulseSettled) -> None:
     open_fault(draft, door.id, reason(code, point=str(event.ref)), (door.place,))
 
 
-def _may_be_held_open(draft: Draft, door: Door, status: DoorStatus) -> bool:
-    seen_open = status.state is DoorState.OPEN and status.boot == draft.now.boot
+def _may_be_held_open(door: Door, status: DoorStatus) -> bool:
     watched = door.points.contact is not None and not status.held_open_told
-    return seen_open and watched
+    return watched and status.state is DoorState.OPEN
 
 
 def _check_held_open(draft: Draft, door: Door) -> None:
     status = _status(draft, door)
-    if not _may_be_held_open(draft, door, status) or _is_passage(draft, door):
+    if not _may_be_held_open(door, status) or _is_passage(draft, door):
         return
     if draft.now.mono_ms - status.since_mono_ms >= door.rules.held_open_ms:
         draft.put(replace(status, held_open_told=True))

@@ -3,7 +3,7 @@
 from collections.abc import Hashable
 from dataclasses import fields, is_dataclass, replace
 from functools import cache
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar, cast, get_args, get_type_hints
 
 from gateway.domain.now import Elapsed, Now
 
@@ -13,18 +13,26 @@ T = TypeVar("T")
 def carried(value: T, now: Now) -> T:
     """The same value, with every running duration in it measured up to now and carried on."""
     if isinstance(value, Elapsed):
-        return value.checkpoint(now)  # type: ignore[return-value]
-    if not is_dataclass(value):
-        return value
+        return value.checkpoint(now)  # type: ignore[return-value]  # T is Elapsed
     fresh: dict[str, Any] = {}
-    for name in _names(cast(Hashable, type(value))):
+    for name in _running(cast(Hashable, type(value))):
         old = getattr(value, name)
-        new = carried(old, now)
-        if new is not old:
-            fresh[name] = new
-    return cast(T, replace(cast(Any, value), **fresh)) if fresh else value
+        if old is not None:
+            fresh[name] = carried(old, now)
+    return replace(value, **fresh) if fresh else value  # type: ignore[type-var]  # a dataclass
 
 
 @cache
-def _names(type_: Hashable) -> tuple[str, ...]:
-    return tuple(field.name for field in fields(cast(Any, type_)))
+def _running(type_: Any) -> tuple[str, ...]:
+    """The fields of a dataclass that are, or hold, a duration."""
+    if not is_dataclass(type_):
+        return ()
+    hints = get_type_hints(type_)
+    return tuple(field.name for field in fields(type_) if _holds(hints[field.name]))
+
+
+def _holds(hint: Any) -> bool:
+    return any(
+        found is Elapsed or (isinstance(found, type) and bool(_running(found)))
+        for found in (hint, *get_args(hint))
+    )

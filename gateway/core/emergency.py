@@ -3,7 +3,7 @@
 | state | press | acknowledge | attend | clear | time |
 |---|---|---|---|---|---|
 | raised, delivered | joins | acknowledged | attended | refused | next step |
-| acknowledged | raised again | stays | attended | refused | raised again after 10 min |
+| acknowledged | raised again | stays | attended | cleared, if not genuine | raised again |
 | attended | raised again | stays | stays | cleared | – |
 | cleared | a new call | refused | refused | refused | forgotten |
 
@@ -169,15 +169,21 @@ def _tell_raised_again(draft: Draft, call: Call, why: str) -> None:
 def _count(draft: Draft, call: Call, count: int) -> Call:
     """More presses of the call; more than 10 a minute are chattering too (E1)."""
     presses, most = call.presses, draft.site.settings.emergency.chatter_per_minute
-    at = presses.since.at(draft.now)
+    since = presses.since.checkpoint(draft.now)
+    at = since.at(draft.now)
     recent = [press for press in presses.recent_ms if at - press < MINUTE_MS]
     recent = [*recent, *[at] * min(count, most + 1)][-(most + 1) :]
     if len(recent) > most and call.call_point:
         open_fault(
             draft, call.call_point, reason("chattering", point=call.call_point), (call.place,)
         )
-    counted = replace(
-        presses, count=presses.count + count, last_ms=draft.now.wall_ms, recent_ms=tuple(recent)
+    counted = Presses(
+        count=presses.count + count,
+        first_ms=presses.first_ms,
+        last_ms=draft.now.wall_ms,
+        since=since,
+        recorded_ms=presses.recorded_ms,
+        recent_ms=tuple(recent),
     )
     return replace(call, presses=counted)
 

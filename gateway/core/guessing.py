@@ -77,7 +77,7 @@ def _slow(draft: Draft, status: ReaderStatus) -> None:
 
 def _note(draft: Draft, who: str) -> ReaderStatus:
     status = draft.get(ReaderStatus, who) or ReaderStatus(who)
-    since = status.since or Elapsed.started(draft.now)
+    since = (status.since or Elapsed.started(draft.now)).checkpoint(draft.now)
     at = since.at(draft.now)
     within = [failure for failure in status.recent_ms if at - failure < HOUR_MS]
     most = draft.site.settings.access.tamper_failures_per_hour

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from gateway.core import commands, emergency, grace, overlaps, supervision
+from gateway.core import commands, doors, emergency, grace, overlaps, supervision
 from gateway.core.draft import Draft
 from gateway.core.durations import carried
 from gateway.core.faults import close_fault, set_fault
@@ -30,6 +30,7 @@ def started(draft: Draft, event: Started) -> None:
     _judge_clock(draft)
     supervision.forget_gone(draft)
     grace.nothing_seen(draft)
+    doors.restarted(draft)
     emergency.restarted(draft)
     commands.restarted(draft)
 

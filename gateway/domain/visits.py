@@ -18,7 +18,7 @@ class Grant:
     given_wall_ms: int
     until_mono_ms: int
     boot: str
-    used: bool = False  # somebody entered by it; its release may still hold the door
+    person: str = ""  # who overrode, for an override (A1)
 
 
 class DoorState(StrEnum):
@@ -31,23 +31,26 @@ class DoorState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DoorStatus:
-    """A door now: its grants until they are out of time, and what its contact says."""
+    """A door now: the grants nobody has entered by yet, and what its contact says.
+
+    Monotonic times are of the boot that is running; a start begins them anew.
+    """
 
     kind: ClassVar[str] = "door"
     indexed: ClassVar[tuple[str, ...]] = ()
     id: str
     state: DoorState = DoorState.UNKNOWN
     since_mono_ms: int = 0
-    boot: str = ""
     grants: tuple[Grant, ...] = ()  # one a subject, the newest last
     exit_until_mono_ms: int = 0  # an exit press explains an opening until then
+    released_until_mono_ms: int = 0  # a release that was used, or the lock's own user, until then
     passage_until_ms: int | None = None  # free passage, first person in (A8), wall time
     held_open_told: bool = False
 
     @property
     def grant(self) -> Grant | None:
-        """The newest grant that nobody has entered by yet."""
-        return next((given for given in reversed(self.grants) if not given.used), None)
+        """The newest grant, if there is one."""
+        return self.grants[-1] if self.grants else None
 
 
 @dataclass(frozen=True, slots=True)

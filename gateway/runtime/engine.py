@@ -5,13 +5,11 @@ one writer thread; what is decided meanwhile is the next commit.
 """
 
 import asyncio
-import heapq
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
 
 import structlog
 
-from gateway.domain.entity import Entity
 from gateway.domain.errors import StoreError
 from gateway.domain.events import (
     SUPERVISION,
@@ -27,9 +25,10 @@ from gateway.domain.now import Now
 from gateway.domain.points import PointRef, Pulse, Reading, Setpoint, WriteOutcome, WriteResult
 from gateway.domain.records import Position
 from gateway.domain.site import Site
-from gateway.domain.state import KINDS, Decision, Put, Reply, State
+from gateway.domain.state import Decision, Put, Reply, State
 from gateway.domain.uses import Use, uses
 from gateway.ports import Batch, Clock, Driver, Loaded, Store
+from gateway.runtime.agenda import Agenda
 from gateway.runtime.readings import Readings
 from gateway.runtime.reconcile import Reconciler
 from gateway.runtime.step import Released, Step, Told
@@ -41,7 +40,6 @@ TURN_EVENTS = 256
 TURN_MS = 5
 HEARTBEAT_MS = 5_000
 CHECKPOINT_MS = 60_000
-SOONEST_MS = 1_000  # a deadline that decided nothing is not looked at again before
 _URGENT_USES = frozenset({Use.CALL, Use.FIRE})
 
 
@@ -62,8 +60,7 @@ class Engine:
         self._changed: dict[PointRef, Reading] = {}
         self._wake = asyncio.Event()
         self._serial = 0
-        self._deadlines: list[tuple[int, str, str]] = []
-        self._hinted: dict[tuple[str, str], int] = {}
+        self._agenda = Agenda(step.next_due_ms)
         self._writes: set[asyncio.Task[None]] = set()
         self._head = Position("", 0)
         self._committed = asyncio.Condition()
@@ -148,8 +145,7 @@ class Engine:
         self._drivers = dict(drivers)
         self._writer.start()
         now = self._now()
-        for entity in self.state.entities():
-            self._hint(entity, now)
+        self._agenda.note_all(self.state.entities(), now)
         self._release(self.step.derive_all(now), now)
         if self.step.lost:
             self._next_reopen_ms = now.mono_ms + self.site.settings.store_reopen_ms
@@ -160,8 +156,7 @@ class Engine:
         self._drivers = dict(drivers)
         now = self._now()
         self._release(self.step.reload(site, now), now)
-        for entity in self.state.entities():
-            self._hint(entity, now)
+        self._agenda.note_all(self.state.entities(), now)
         self._wake.set()
 
     async def run(self) -> None:
@@ -195,7 +190,6 @@ class Engine:
     def _turn(self) -> None:
         began = self._clock.mono_ms()
         self._wake.clear()
-        self._due_deadlines(began)
         taken = 0
         while taken < TURN_EVENTS:
             told = self._next_event()
@@ -206,6 +200,7 @@ class Engine:
             taken += 1
             if taken % 16 == 0 and self._clock.mono_ms() - began >= TURN_MS:
                 break
+        self._due_deadlines()
         now = self._now()
         self._heartbeat(now)
         self._reconcile(now)
@@ -228,7 +223,7 @@ class Engine:
         for decision in released.decided:
             for change in decision.changes:
                 if isinstance(change, Put):
-                    self._hint(change.entity, now)
+                    self._agenda.note(change.entity, now)
             for listener in self._listeners:
                 listener(decision)
         self._release(released, now)
@@ -262,39 +257,19 @@ class Engine:
         now = self._clock.now()
         return Now(now.wall_ms, now.mono_ms, now.trust, now.boot, self._serial, now.timeline)
 
-    def _hint(self, entity: Entity, now: Now, soonest_ms: int = 0) -> None:
-        due = self.step.next_due_ms(entity, now)
-        if due is None:
-            return
-        due = max(due, soonest_ms)
-        key = (entity.kind, entity.id)
-        if self._hinted.get(key) == due:
-            return
-        self._hinted[key] = due
-        heapq.heappush(self._deadlines, (due, *key))
-
-    def _due_deadlines(self, mono_ms: int) -> None:
-        while self._deadlines and self._deadlines[0][0] <= mono_ms:
-            due, kind, id_ = heapq.heappop(self._deadlines)
-            if self._hinted.get((kind, id_)) != due:
-                continue  # a later hint took its place
-            del self._hinted[kind, id_]
-            now = self._now()
-            self._decide(Told(DeadlineReached(kind, id_)), now)
-            entity = self.state.get(KINDS[kind], id_)
-            if entity is not None and (kind, id_) not in self._hinted:
-                self._hint(entity, now, mono_ms + SOONEST_MS)
+    def _due_deadlines(self) -> None:
+        while (event := self._agenda.take(self.state, self._now())) is not None:
+            self._decide(Told(event), self._now())
 
     def clock_changed(self, event: ClockChanged) -> None:
         """Wall time was stepped: every deadline by the wall is measured anew."""
-        self.tell(event)
+        # Ahead of all else: no deadline is judged by a clock before the core knows that it moved.
+        self._urgent.appendleft(Told(event))
         now = self._now()
         if event.trusted_before != now.trusted:
             self.trust_since_ms = now.wall_ms
-        self._deadlines.clear()
-        self._hinted.clear()
-        for entity in self.state.entities():
-            self._hint(entity, now)
+        self._agenda.note_all(self.state.entities(), now)
+        self._wake.set()
 
     def _heartbeat(self, now: Now) -> None:
         if now.mono_ms >= self.step.valid_until_ms or now.mono_ms >= self._next_heartbeat_ms:
@@ -315,8 +290,7 @@ class Engine:
         due.append(self.step.valid_until_ms)
         if self.step.lost:
             due.append(self._next_reopen_ms)
-        if self._deadlines:
-            due.append(self._deadlines[0][0])
+        due.append(self._agenda.next_ms())
         wait_ms = max(1, min(due) - self._clock.mono_ms())
         try:
             async with asyncio.timeout(wait_ms / 1000):

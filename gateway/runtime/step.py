@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 
 from gateway.core.deadlines import TIMED, next_due_ms
 from gateway.core.decide import decide
-from gateway.core.derive import affected, derive, outputs
+from gateway.core.derive import FOR_EVER, affected, derive, outputs
 from gateway.core.draft import Draft
 from gateway.core.durations import carried
 from gateway.domain.bookings import Authority, Booking
@@ -122,7 +122,7 @@ class Step:
     def derive_all(self, now: Now) -> Released:
         """Derive every point anew: the slow heartbeat, and after a start."""
         out = Released()
-        self.valid_until_ms = now.mono_ms + 60_000
+        self.valid_until_ms = FOR_EVER
         self._derive(outputs(self.site), now, out)
         return out
 

@@ -235,8 +235,7 @@ async def test_an_older_or_repeated_revision_changes_nothing(
 ) -> None:
     start, end = window()
     async with platform(broker.port) as desk, gateway(tmp_path, broker.port) as rig:
-        put = {"type": "changes", "epoch": "e1", "put": [booking("b1", start, end)]}
-        await say(desk, "bookings", {**put, "revision": 5})
+        await say(desk, "bookings", snapshot([booking("b1", start, end)], 5))
         assert (await answered(desk))["reason"]["code"] == "applied"
         away = {"type": "changes", "epoch": "e1", "put": [], "remove": ["b1"]}
         for revision in (5, 3):
