@@ -364,8 +364,7 @@ class Engine:
     def _reopened(self, loaded: Loaded, now: Now) -> None:
         self._head = loaded.head
         self._writer.commit(self.step.reopened(loaded, now))
-        for entity in self.state.entities():
-            self._hint(entity, now)
+        self._agenda.note_all(self.state.entities(), now)
         self._release(self.step.derive_all(now), now)
 
     def _tell_committed(self) -> None:
