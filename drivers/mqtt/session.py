@@ -34,7 +34,7 @@ from gateway.domain.points import WriteOutcome, WriteResult
 TURN_MESSAGES = 64
 
 TICK_S = 1.0
-CONNECT_S = 5.0
+CONNECT_S = 3.0
 WAIT_S = 0.25  # before the first try to connect again
 STOOD_S = 5.0  # a connection that lasted so long was no flapping
 LASTS_S = 86_400  # how long a broker keeps the calls for us

@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +109,7 @@ class Sink:
         return bool(self.links) and self.links[-1][0] is Health.ONLINE
 
 
+@cache
 def profiles() -> dict[str, Profile]:
     """Every shipped profile."""
     return load_profiles(kinds())
