@@ -5,15 +5,21 @@
 
 import argparse
 import asyncio
+import gc
 import signal
 import sys
 from pathlib import Path
 
-import uvloop
+# What is loaded now stays for good: to search it for garbage would make every start longer.
+gc.disable()
+# structlog takes rich where it is installed, for tracebacks on a terminal; a daemon does without.
+sys.modules.setdefault("rich", None)  # type: ignore[arg-type]  # None: it cannot be imported
 
-from gateway.bootstrap import Gateway, Options
-from gateway.domain.errors import ConfigError, GatewayError
-from gateway.logs import configure
+import uvloop  # noqa: E402 (after the lines above)
+
+from gateway.bootstrap import Gateway, Options  # noqa: E402
+from gateway.domain.errors import ConfigError, GatewayError  # noqa: E402
+from gateway.logs import configure  # noqa: E402
 
 REFUSED, WRONG_SITE = 1, 2
 
@@ -40,6 +46,8 @@ def main() -> int:
 
 async def _serve(options: Options) -> None:
     gateway = Gateway(options)
+    gc.freeze()  # nor is it searched later, while somebody presses a button
+    gc.enable()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

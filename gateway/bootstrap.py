@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Mapping
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field, replace
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,6 +49,7 @@ log = structlog.get_logger()
 
 VERSION = version("commons-gateway")
 TIDY_S = 60.0
+FIRST_LOOK_S = 0.5
 LISTENING = "listening"  # where the API listens, for the commands of this machine
 
 
@@ -135,11 +137,23 @@ class Gateway:
             self._tidy(),
             systemd.watch(),
         ]
+        await self._first_look()
         if self.site.settings.uplink:
+            await asyncio.to_thread(import_module, "gateway.uplink.uplink")
             services.append(self._make_uplink().run())
         if self.site.settings.listen:
+            await asyncio.to_thread(import_module, "gateway.api.server")
+            await asyncio.to_thread(import_module, "gateway.api.app")
             await self._serve_api(stack)
         return [asyncio.create_task(service) for service in services]
+
+    async def _first_look(self) -> None:
+        """Let the links see every device once, within reason, before others take processor time."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(FIRST_LOOK_S):
+                devices = self.site.equipment.devices
+                while None in map(self.readings.worst_age_ms, devices):  # noqa: ASYNC110 (a start's)
+                    await asyncio.sleep(0.01)
 
     def _keep(self, meta: Mapping[str, str]) -> None:
         self.engine.do(lambda: self.store.set_meta(meta))
@@ -194,7 +208,8 @@ class Gateway:
             desk=Desk(),
             version=VERSION,
         )
-        server = ApiServer(create_app(parts), self.site.settings.listen)
+        app = await asyncio.to_thread(create_app, parts)
+        server = ApiServer(app, self.site.settings.listen)
         await server.start()
         stack.push_async_callback(server.stop)
         host = self.site.settings.listen.rpartition(":")[0]

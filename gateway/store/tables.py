@@ -60,11 +60,11 @@ journal = Table(
     Column("chain", LargeBinary, nullable=False),
 )
 
+# Whole elsewhere than in SQLite: to name another dialect here is to import all of it at each start.
 urgent_index = Index(
     "journal_urgent",
     journal.c.number,
     sqlite_where=text("urgent = 1"),  # as queries say it, or SQLite does not see that it fits
-    postgresql_where=text("urgent"),
 )
 
 gap = Table(

@@ -1,0 +1,1 @@
+"""What is measured against limits, beside the raw libraries in the same run."""
