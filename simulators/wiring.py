@@ -128,7 +128,7 @@ def _wire_fire(town: Town) -> None:
         panel = town.panels[zone.id] = FirePanel()
         town.sources[zone.input] = _alarm_of(panel, zone.active)
         for door_id in zone.doors:
-            if site.doors[door_id].rules.fire is FireRole.RELEASES:
+            if site.doors[door_id].rules.fire is not FireRole.STAYS:
                 town.doors[door_id].hardwired_fire = _wire_of(panel)
 
 

@@ -51,7 +51,7 @@ def may_walk_in(parts: Gateway, facility: Facility) -> bool:
     """A resident without a booking could have the facility now."""
     somebody = Actor("", Role.RESIDENT, on_site=False)
     reply = _ask(parts, WalkInAsked(facility.id, "", 1, somebody))
-    return reply.accepted
+    return reply.reason.code == "unknown_subject"  # nothing is missing but the person
 
 
 def right_holders(parts: Gateway, facility: Facility) -> set[str]:

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from gateway.core.draft import Draft
-from gateway.core.emergency import answer
+from gateway.core.emergency import answer, undelivered
 from gateway.core.faults import close_fault
 from gateway.core.layout import layout
 from gateway.domain.calls import Call, CallOutcome, CallState
@@ -141,6 +141,8 @@ def notified(draft: Draft, event: CallNotified) -> Reply:
             channel=event.channel,
         )
         close_fault(draft, call.id, "call_undelivered")
+    elif not event.delivered and call.state is CallState.RAISED:
+        undelivered(draft, call)
     return answer(call)
 
 

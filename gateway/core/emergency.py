@@ -222,6 +222,12 @@ def due_in_ms(draft: Draft, call: Call) -> int | None:
     return max(0, min(waits)) if waits else None
 
 
+def undelivered(draft: Draft, call: Call) -> None:
+    """No channel has confirmed the call so far: somebody must know that (E2)."""
+    why = reason("call_undelivered", call=call.id)
+    open_fault(draft, call.id, why, (call.place,), urgent=True)
+
+
 def siren_left_ms(draft: Draft, call: Call) -> int:
     """How long the siren may still sound for this raise: 180 s, and 3 s for a test (E4, E7)."""
     settings = draft.site.settings.emergency
@@ -242,8 +248,7 @@ def _climb(draft: Draft, call: Call) -> None:
         )
     if call.climb.since.at(draft.now) >= escalation.step_wait_ms(draft, call):
         if call.state is CallState.RAISED and call.climb.step and not call.test:
-            why = reason("call_undelivered", call=call.id)
-            open_fault(draft, call.id, why, (call.place,), urgent=True)
+            undelivered(draft, call)
         draft.put(escalation.next_step(draft, call))
 
 

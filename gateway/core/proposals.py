@@ -40,9 +40,6 @@ def walk_in(draft: Draft, event: WalkInAsked) -> Reply:
     facility = draft.site.facilities.get(event.facility)
     if facility is None:
         return Reply(Result.UNKNOWN, reason("unknown_facility", facility=event.facility))
-    subject = draft.get(Subject, event.subject)
-    if subject is None or not subject.active:
-        return Reply(Result.UNKNOWN, reason("unknown_subject", subject=event.subject))
     if not _may_ask(event.by, (event.subject,)):
         return Reply(Result.REJECTED, reason("no_right"))
     problem = _problem(draft, event.minutes, 0)
@@ -50,6 +47,9 @@ def walk_in(draft: Draft, event: WalkInAsked) -> Reply:
         return Reply(Result.REJECTED, problem)
     if grounds.taken_by_other(draft, facility, event.subject):
         return Reply(Result.CONCURRENT, reason("in_use"))
+    subject = draft.get(Subject, event.subject)
+    if subject is None or not subject.active:
+        return Reply(Result.UNKNOWN, reason("unknown_subject", subject=event.subject))
     now = draft.now.wall_ms
     terms = _terms(draft, facility.id, (event.subject,), now, event.minutes)
     return _propose(draft, terms, None)

@@ -5,7 +5,7 @@ from dataclasses import replace
 from gateway.core import commands, doors, emergency, grace, overlaps, supervision
 from gateway.core.draft import Draft
 from gateway.core.durations import carried
-from gateway.core.faults import close_fault, set_fault
+from gateway.core.faults import set_fault
 from gateway.domain.calls import CallPointStatus
 from gateway.domain.events import ClockChanged, SiteChanged, Started, Stopping
 from gateway.domain.now import Elapsed
@@ -26,7 +26,6 @@ def started(draft: Draft, event: Started) -> None:
     for id_ in draft.site.safety.call_points:
         status = draft.get(CallPointStatus, id_) or CallPointStatus(id_)
         draft.put(replace(status, watched=Elapsed.started(draft.now)))
-    close_fault(draft, "store", "storage_lost")
     _judge_clock(draft)
     supervision.forget_gone(draft)
     grace.nothing_seen(draft)

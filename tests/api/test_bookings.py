@@ -60,7 +60,8 @@ async def test_changes_are_applied_and_answered_with_what_was_rejected(rig: Rig)
 
 async def test_an_old_revision_is_answered_and_changes_nothing(rig: Rig) -> None:
     now_ms = rig.clock.wall_ms()
-    await put(rig, "bookings", changes(2, item("b1", now_ms)))
+    await put(rig, "bookings", changes(1, item("b1", now_ms)))
+    await put(rig, "bookings", changes(2, item("b2", now_ms)))
     status, answer = await put(rig, "bookings", changes(1, remove=["b1"]))
     assert (status, answer["reason"]["code"], answer["revision"]) == (200, "old_revision", 2)
     assert rig.engine.state.get(Booking, "b1") is not None
@@ -77,6 +78,8 @@ async def test_a_snapshot_that_would_empty_the_day_is_held(rig: Rig) -> None:
     applied = (await rig.get("/api/v1/status")).json()["applied"]["bookings"]
     assert applied == {"epoch": "p1", "revision": 1, "held": True}
     status, answer = await put(rig, "bookings", snapshot(2, window))
+    assert (status, answer["result"]) == (202, "Held")  # the same one again is no second word
+    status, answer = await put(rig, "bookings", snapshot(3, window))
     assert (status, answer["result"]) == (200, "Accepted")
     assert rig.engine.state.get(Booking, "b1") is None
 

@@ -144,6 +144,6 @@ async def test_what_is_not_there_is_named_with_the_nearest(
 
 async def test_a_door_that_is_refused_by_its_board_says_so(rig: Rig) -> None:
     await rig.post("/api/v1/doors/study_room_door/release", {"why": "test"})
-    await until(lambda: rig.engine.state.get(Fault, "pulse_refused:board"))
+    await until(lambda: rig.engine.state.get(Fault, "pulse_refused:study_room_door"))
     answer = await ask(rig, "door=study_room_door")
     assert [one["reason"]["code"] for one in answer["door"]["faults"]] == ["pulse_refused"]

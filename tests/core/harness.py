@@ -252,8 +252,12 @@ class World:
         self.reconciler.want(released.setpoints, self.now())
         for answer, reply in released.answers:
             answer(reply)
-        for durable in released.durable:
-            durable()
+        for told in released.lost:
+            if told.lost is not None:
+                told.lost()
+        for told in released.durable:
+            if told.durable is not None:
+                told.durable()
 
     def commit(self, *, wait: bool = False) -> None:
         """Bring to the disk what can be; with `wait` only hand it over."""
@@ -273,9 +277,9 @@ class World:
     def mend_disk(self) -> None:
         """The disk takes writes again."""
         self.disk.broken = False
-        self._in_flight = self.step.recovered(
-            Loaded(tuple(self.disk.entities.values()), Position("e", 0), {})
-        )
+        loaded = Loaded(tuple(self.disk.entities.values()), Position("e", 0), {})
+        self._in_flight = self.step.reopened(loaded, self.now())
+        self.commit()
         self._after(self._take(Told(StorageChanged(False))))
 
     def _reconcile(self) -> None:
