@@ -213,17 +213,17 @@ def _plain_decoder(start: int, layout: Layout, meaning: Meaning) -> Decode:
     letter = TYPES[layout.type][0]
     unpack_from = Struct(("<" if layout.little_bytes else ">") + letter).unpack_from
     undefined, scale = meaning.undefined, meaning.scale
-    whole, digits = meaning.kind is ValueKind.INT, _digits(meaning.scale)
+    whole, digits, fine = meaning.kind is ValueKind.INT, _digits(meaning.scale), float(scale)
 
     def as_is(data: bytes) -> Value | None:
-        raw = unpack_from(data, start)[0]
+        raw: int = unpack_from(data, start)[0]
         return None if raw in undefined else raw
 
     def scaled(data: bytes) -> Value | None:
-        raw = unpack_from(data, start)[0]
+        raw: int = unpack_from(data, start)[0]
         if raw in undefined:
             return None
-        return round(raw * scale) if whole else round(float(raw * scale), digits)
+        return round(raw * scale) if whole else round(raw * fine, digits)
 
     return as_is if whole and scale == 1 else scaled
 

@@ -8,7 +8,7 @@ Rules:
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from drivers.codec import Decode, Row, row_of
 from drivers.edges import Settled, Watcher, watcher
@@ -73,17 +73,18 @@ class PolledPoint:
         self.decode = decode
         self.deadband = deadband
         self.watcher: Watcher | None = watcher(edge)
-        self.told: Value | None = None
+        self.told: Value | None = None  # None where the next value is news, whatever it is
         self.quality = Quality.UNKNOWN
 
     def moved(self, value: Value) -> bool:
         """The value is news: other than what was told, by its deadband at least."""
-        if self.quality is not Quality.GOOD:
+        told: Any = self.told
+        if told is None:
             return True
-        told = self.told
-        if not self.deadband or told is None:
-            return value != told
-        return abs(float(value) - float(told)) >= self.deadband
+        if not self.deadband:
+            return bool(value != told)
+        step: float = abs(cast(float, value) - told)
+        return step >= self.deadband
 
 
 class PolledGroup(Group):
@@ -116,7 +117,7 @@ class PolledGroup(Group):
                 self._bad(point, at_ms, mono_ms, sink)
             elif point.watcher is not None:
                 self._watch(point, point.watcher, value, (at_ms, mono_ms), sink)
-            elif (value != point.told or point.quality is not Quality.GOOD) and point.moved(value):
+            elif value != point.told and point.moved(value):
                 _tell(point, value, (at_ms, mono_ms), sink)
 
     def refused(self, at_ms: int, mono_ms: int, sink: Sink) -> None:
@@ -130,7 +131,7 @@ class PolledGroup(Group):
         self.raw = b""
         self.settles_ms = None
         for point in self.points:
-            point.quality = Quality.UNKNOWN  # told as stale by now: tell it again
+            point.told = None  # it is stale by now: tell it again
             if point.watcher is not None:
                 point.watcher.lost()
 

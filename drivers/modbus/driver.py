@@ -148,7 +148,7 @@ class ModbusDriver:
                 self._schedule.start(now_ms)
             while not wire.is_lost:
                 await self._turn(wire)
-            raise LinkLost("the connection was lost")
+            raise LinkLost(wire.why)
         except LinkLost:
             for device in self._devices.values():
                 device.lost()

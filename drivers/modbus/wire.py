@@ -65,6 +65,7 @@ class Wire(ModbusProtocol):
         self._transaction = 0
         self._noise = ""
         self._answer: asyncio.Future[bytes] | None = None
+        self.why = "not connected"  # or why not any more
         self._quiet_from = 0.0
         self._writable: select.poll | None = None
 
@@ -97,7 +98,7 @@ class Wire(ModbusProtocol):
         if self._line.rtu:
             timeout_s += await self._quiet_line(request)
         if not self.transport:
-            raise Unsent("not connected")
+            raise Unsent(self.why)
         self._request, self._unit, self._noise = request, unit, ""
         self._transaction = self._transaction % 0xFFFF + 1
         answer = self._answer = self.loop.create_future()
@@ -131,7 +132,8 @@ class Wire(ModbusProtocol):
 
     def callback_disconnected(self, exc: Exception | None) -> None:
         """What is in flight will not be answered."""
-        self._fail(LinkLost(f"connection lost: {exc or 'closed by the other side'}"))
+        self.why = f"connection lost: {exc or 'closed by the other side'}"
+        self._fail(LinkLost(self.why))
         self._on_lost()
 
     def callback_data(self, data: bytes, addr: Any = None) -> int:  # noqa: ARG002 (UDP's)
