@@ -2,7 +2,7 @@
 
 import typer
 
-from gateway.cli import calls, demo, devices, journal, running, site, tokens
+from gateway.cli import calls, demo, devices, journal, running, scan, site, tokens
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -19,6 +19,7 @@ app.command()(demo.simulate)
 app.command()(demo.tell)
 app.command()(journal.backup)
 app.command()(journal.restore)
+devices.app.command()(scan.scan)
 app.add_typer(devices.app, name="devices")
 app.add_typer(calls.app, name="call")
 app.add_typer(journal.app, name="journal")
