@@ -59,6 +59,16 @@ class Push:
         """The platform has every urgent record up to this one."""
         return max(self._urgent_done, self.acknowledged)
 
+    @property
+    def under_way(self) -> int:
+        """Records sent in order and not acknowledged."""
+        return max(0, self._sent - self.acknowledged)
+
+    @property
+    def urgent_under_way(self) -> int:
+        """Urgent records sent and not acknowledged."""
+        return len(self._waiting)
+
     def restart(self, now_ms: int) -> None:
         """A new connection: nothing is under way any more."""
         self._turn += 1
