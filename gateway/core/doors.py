@@ -32,7 +32,7 @@ EXPLAINS_MS = 15_000  # an exit press, or the lock's own user, explains an openi
 LOCKED, UNLOCKED = "locked", "unlocked"
 OWN_ACTIONS = frozenset({"unlock", "keypad_unlock", "rfid_unlock", "key_unlock"})
 HAND_ACTIONS = frozenset({"manual_unlock"})  # the knob inside
-OURS = frozenset({"remote", "self", "network"})  # our own release, reported back
+OURS = frozenset({"rf", "zigbee", "remote", "self", "network"})  # our own release, reported back
 NO_SLOT = 65_535
 _PULSE_FAULTS = {
     PulseEnd.UNKNOWN: "pulse_unknown",
