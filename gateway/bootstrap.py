@@ -17,14 +17,19 @@ import structlog
 from config.files import digest_of
 from config.site import load_site
 from drivers.registry import kinds
-from gateway.domain.errors import ConfigError, StoreError
+from gateway.api.desk import Desk
+from gateway.domain.errors import ConfigError, GatewayError, StoreError
 from gateway.domain.events import SiteChanged, Started, Stopping
 from gateway.domain.points import PointRef
 from gateway.domain.profile import SetpointSpec
 from gateway.domain.records import Position
-from gateway.domain.site import Link, Site
+from gateway.domain.site import ChannelKind, Link, Site
 from gateway.domain.uses import watches
-from gateway.ports import Clock, Credentials, Driver, LinkSetup, Loaded, Sink
+from gateway.notify.dispatcher import Dispatcher
+from gateway.notify.mqtt import MqttNotifier
+from gateway.notify.platform import PlatformNotifier
+from gateway.notify.webhook import WebhookNotifier
+from gateway.ports import Clock, Credentials, Driver, LinkSetup, Loaded, Notifier, Sink
 from gateway.runtime import systemd
 from gateway.runtime.clock import SystemClock
 from gateway.runtime.engine import Engine
@@ -43,6 +48,7 @@ from gateway.store.retention import Housekeeping, RetentionPolicy
 from gateway.store.store import SqliteStore, StoreOptions
 
 if TYPE_CHECKING:
+    from gateway.api.server import ApiServer
     from gateway.uplink.uplink import Uplink
 
 log = structlog.get_logger()
@@ -89,10 +95,13 @@ class Gateway:
         self.supervisor = Supervisor()
         self._reload = asyncio.Event()
         self._uplink: Uplink | None = None
+        self._uplink_made = asyncio.Event()
+        self.desk = Desk()
 
     async def serve(self, stop: asyncio.Event) -> None:
         """Run until `stop` is set. A bug in the engine ends this with its exception."""
         self._open_links(set(self.site.equipment.links))
+        dispatcher = self._dispatcher()  # before the start raises again what nobody answered
         self.engine.start(self._head, self.drivers)
         started = Started(VERSION, self.latch.found, digest_of(self._options.site))
         self.engine.tell(started, self.latch.found_durable)
@@ -104,6 +113,7 @@ class Gateway:
             stack.callback(self.latch.close)
             stack.push_async_callback(self.engine.stop, Stopping("asked to"))
             stack.push_async_callback(self.supervisor.stop)
+            stack.push_async_callback(dispatcher.stop)
             tasks = [asyncio.create_task(self.engine.run(), name="engine")]
             stack.push_async_callback(self._cancel, tasks)
             log.info("started", site=self.site.id, boot=self.clock.now().boot, version=VERSION)
@@ -188,11 +198,53 @@ class Gateway:
         )
         settings = parse(self.site.settings.uplink)
         self._uplink = Uplink(settings, around, VERSION, random.random)
+        self._uplink_made.set()
         return self._uplink
 
+    def _dispatcher(self) -> Dispatcher:
+        """Takes calls to people; it hears of every decision."""
+        notifiers: dict[ChannelKind, Notifier] = {
+            ChannelKind.DESK: self.desk,
+            ChannelKind.WEBHOOK: WebhookNotifier(self.clock.wall_ms),
+            ChannelKind.MQTT: MqttNotifier(self._publish),
+        }
+        if self.site.settings.uplink:
+            notifiers[ChannelKind.PLATFORM] = PlatformNotifier(
+                self.engine, self.store.journal, self._acknowledged
+            )
+        dispatcher = Dispatcher(self.engine, self.views, notifiers)
+        self.engine.listen(dispatcher.decided)
+        return dispatcher
+
+    async def _publish(self, where: Mapping[str, Any], topic: str, payload: bytes) -> str:
+        from gateway.uplink.once import Publisher  # noqa: PLC0415 (only for such a channel)
+
+        return await Publisher(lambda: self.site.equipment.links)(where, topic, payload)
+
+    async def _acknowledged(self, position: Position) -> None:
+        await self._uplink_made.wait()
+        assert self._uplink is not None
+        await self._uplink.acknowledged(position)
+
     async def _serve_api(self, stack: AsyncExitStack) -> None:
+        server = await asyncio.to_thread(self._make_api)  # a second of imports delays no call
+        try:
+            await server.start()
+        except GatewayError as error:
+            log.error("api_not_served", why=str(error))  # doors and calls need no API
+            return
+        stack.push_async_callback(server.stop)
+        host = self.site.settings.listen.rpartition(":")[0]
+        address = self.folder.path / LISTENING
+        try:
+            address.write_text(f"{host}:{server.port}\n")
+            stack.callback(_forget, address)
+        except OSError as error:  # on a disk that takes nothing: commands here must be told (X1)
+            log.warning("address_not_kept", file=str(address), why=str(error))
+        log.info("listening", address=f"{host}:{server.port}")
+
+    def _make_api(self) -> "ApiServer":
         from gateway.api.app import create_app  # noqa: PLC0415 (after the first call)
-        from gateway.api.desk import Desk  # noqa: PLC0415
         from gateway.api.parts import Gateway as Parts  # noqa: PLC0415
         from gateway.api.server import ApiServer  # noqa: PLC0415
         from gateway.security.tokens import ApiTokens  # noqa: PLC0415
@@ -205,21 +257,10 @@ class Gateway:
             credentials=self.credentials,
             tokens=ApiTokens(self.folder.path),
             sync=PlatformMessages(self.credentials),
-            desk=Desk(),
+            desk=self.desk,
             version=VERSION,
         )
-        app = await asyncio.to_thread(create_app, parts)
-        server = ApiServer(app, self.site.settings.listen)
-        await server.start()
-        stack.push_async_callback(server.stop)
-        host = self.site.settings.listen.rpartition(":")[0]
-        address = self.folder.path / LISTENING
-        try:
-            address.write_text(f"{host}:{server.port}\n")
-            stack.callback(_forget, address)
-        except OSError as error:  # on a disk that takes nothing: commands here must be told (X1)
-            log.warning("address_not_kept", file=str(address), why=str(error))
-        log.info("listening", address=f"{host}:{server.port}")
+        return ApiServer(create_app(parts), self.site.settings.listen)
 
     # --- links ----------------------------------------------------------------------------------
 

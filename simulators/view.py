@@ -49,6 +49,10 @@ async def _look(demo: Demo, client: httpx.AsyncClient) -> dict[str, Any]:
             return found
         if answer.is_success:
             found[path] = answer.json()
+    for facility in demo.site.facilities:
+        answer = await client.get(f"{demo.api}/api/v1/facilities/{facility}")
+        if answer.is_success:
+            found[f"may {facility}"] = answer.json().get("may_enter")
     return found
 
 
@@ -87,22 +91,24 @@ def _doors(demo: Demo, seen: dict[str, Any]) -> Table:
     for door in seen.get("doors", []):
         room = rooms.get(by_door.get(door["id"], ""), {})
         place = demo.site.places[demo.site.doors[door["id"]].place].name
-        present = {True: "somebody", False: "nobody"}.get(room.get("present"), "–")
+        seen_there = room.get("presence", {}).get("present")
+        present = {True: "somebody", False: "nobody"}.get(seen_there, "–")
         table.add_row(
             f"{place.zh} {place.en}",
             door["id"],
             str(door["state"]),
             present,
-            _booking(room.get("current")),
-            ", ".join(room.get("may_enter") or ()) or "–",
+            ", ".join(f"{b['id']} {b['status']}" for b in room.get("current", [])) or "–",
+            _who(seen.get(f"may {room.get('id')}")),
         )
     return table
 
 
-def _booking(booking: Any) -> str:
-    if not isinstance(booking, dict):
+def _who(may_enter: Any) -> str:
+    if not isinstance(may_enter, dict):
         return "–"
-    return f"{booking.get('id', '')} {booking.get('status', '')}"
+    names = [one["subject"] for one in may_enter.get("subjects") or ()]
+    return ", ".join(names) or "–"
 
 
 def _calls(calls: list[dict[str, Any]]) -> Table:
