@@ -4,8 +4,8 @@ Granted is not entered: entering is the grant followed by the opening, in time.
 
 | an opening comes with | it is |
 |---|---|
+| an exit press, or a hand on the lock inside, in time and newer than every grant | exit |
 | grants, in time | entered, by each |
-| an exit press, or a hand on the lock inside, in time | exit |
 | a release still on, by fire or call, free passage, open hours, the lock's own user | passage |
 | no exit button at the door, and somebody inside | exit |
 | none of these | door forced |
@@ -170,10 +170,21 @@ def _moved(draft: Draft, door: Door, state: DoorState, first_sight: bool) -> Non
     draft.put(replace(status, state=state, since_mono_ms=now.mono_ms))
     if state is DoorState.CLOSED:
         _closed(draft, door)
+    elif _pressed_since(draft, door, status):
+        _opened(draft, door)  # whoever asked last to pass is who passes
     elif any(_in_time(draft, door, given) for given in status.grants):
         _entered(draft, door)
     elif not first_sight and door.points.contact is not None:
         _opened(draft, door)  # else how it came to be open was not seen
+
+
+def _pressed_since(draft: Draft, door: Door, status: DoorStatus) -> bool:
+    """An exit press explains the opening, and is newer than every grant."""
+    pressed_ms = status.exit_until_mono_ms - EXPLAINS_MS
+    return status.exit_until_mono_ms > draft.now.mono_ms and all(
+        given.boot != draft.now.boot or given.until_mono_ms - door.rules.release_ms <= pressed_ms
+        for given in status.grants
+    )
 
 
 def _opened(draft: Draft, door: Door) -> None:

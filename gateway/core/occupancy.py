@@ -232,8 +232,12 @@ def _end_by_leaving(draft: Draft, visit: Visit, living: list[PresenceSensor]) ->
     if visit.leaving.at(draft.now) < draft.site.settings.booking.vacant_ms:
         return
     signs = [s for s in living if is_sign(s, draft.reading(s.point))]
-    if any(sensor.kind is not SensorKind.CO2 for sensor in signs):
+    seen = [s for s in signs if s.kind is not SensorKind.CO2]
+    gone_ms = visit.leaving.at(draft.now)
+    if any(gone_ms > DOOR_CLOSES_MS + sensor.hold_ms for sensor in seen):
         draft.put(replace(visit, leaving=None))  # somebody stayed
+    elif seen:
+        return  # it may still show the one who left
     elif signs:
         draft.put(replace(visit, leaving=Elapsed.started(draft.now)))  # wait for the air to clear
     else:

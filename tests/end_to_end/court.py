@@ -72,13 +72,13 @@ class Court:
         """The kinds of facts the platform holds, in order."""
         return [entry.fact for entry in self.platform.facts(prefix)]
 
-    async def has(self, fact: str, timeout_s: float = 10.0) -> Any:
+    async def has(self, fact: str, timeout_s: float = 20.0) -> Any:
         """Wait until the platform holds a fact of this kind; the newest one."""
         await self.until(lambda: fact in self.facts(), timeout_s, f"no {fact}")
         return [entry for entry in self.platform.records if entry.fact == fact][-1]
 
     async def until(
-        self, condition: Callable[[], object], timeout_s: float = 10.0, what: str = "condition"
+        self, condition: Callable[[], object], timeout_s: float = 20.0, what: str = "condition"
     ) -> None:
         """Wait for a condition; a timeout shows what there was instead."""
         deadline = time.monotonic() + timeout_s
@@ -89,7 +89,7 @@ class Court:
                 )
             await asyncio.sleep(0.02)
 
-    async def opens(self, door: str, pin: str, timeout_s: float = 10.0) -> None:
+    async def opens(self, door: str, pin: str, timeout_s: float = 20.0) -> None:
         """Somebody types a PIN, again where the keypad makes them wait, until the strike moves."""
         before = len(self.town.door(door).pulses)
         deadline = time.monotonic() + timeout_s
@@ -108,20 +108,13 @@ class Court:
         headers = {"Authorization": f"Bearer {token}"}
         return httpx.AsyncClient(base_url=f"http://{address}/api/v1", headers=headers)
 
-    async def call(self, state: str, timeout_s: float = 10.0) -> dict[str, Any]:
-        """Wait until the API shows a call in this state; the call."""
-        calls = await self.sees(
-            "/calls", lambda found: any(call["state"] == state for call in found), timeout_s
-        )
-        return next(dict(call) for call in calls if call["state"] == state)
-
     async def ready(self) -> None:
         """Wait until the API answers and every link is up."""
         await self.until((self.data / "listening").exists, 20, "the API does not listen")
         await self.sees("/status", lambda found: set(found["links"].values()) == {"online"})
 
     async def sees(
-        self, path: str, wanted: Callable[[Any], object], timeout_s: float = 10.0
+        self, path: str, wanted: Callable[[Any], object], timeout_s: float = 20.0
     ) -> Any:
         """Wait until a resource of the API is as wanted; the resource."""
         deadline = time.monotonic() + timeout_s
