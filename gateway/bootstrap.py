@@ -152,8 +152,6 @@ class Gateway:
             await asyncio.to_thread(import_module, "gateway.uplink.uplink")
             services.append(self._make_uplink().run())
         if self.site.settings.listen:
-            await asyncio.to_thread(import_module, "gateway.api.server")
-            await asyncio.to_thread(import_module, "gateway.api.app")
             await self._serve_api(stack)
         return [asyncio.create_task(service) for service in services]
 
