@@ -131,7 +131,7 @@ def test_an_example_of_each_message_is_understood_as_described(
     assert understood(channel, message)
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.data())
 def test_document_and_gateway_agree_on_what_makes_sense(data: st.DataObject) -> None:
     channel, example = data.draw(st.sampled_from(EXAMPLES))
@@ -160,7 +160,7 @@ def test_nothing_that_comes_raises_anything_but_nonsense(channel: str, found: An
 
 
 @given(st.lists(st.dictionaries(st.text(max_size=5), JSON, max_size=4), max_size=6))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_both_ends_find_the_same_digest_in_any_order(items: list[dict[str, Any]]) -> None:
     """RULES B1."""
     assert messages.digest(items) == snapshot_digest(list(reversed(items)))

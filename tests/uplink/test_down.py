@@ -305,7 +305,8 @@ async def test_a_flood_is_bounded_and_nothing_waits_behind_it(
         await say(desk, "bookings", b"{}")
         flood = {"type": "changes", "epoch": "e1", "revision": 1, "put": []}
         body = json.dumps(flood).encode()
-        await asyncio.gather(*(desk.publish("bookings", body) for _ in range(1_500)))
+        for _ in range(50):
+            await asyncio.gather(*(desk.publish("bookings", body) for _ in range(30)))
         assert (await desk.command("open_sesame", "door")).result == "Unknown"
         await desk.until(lambda p: len(p.records) >= 300)
         await until(lambda: rig.cursor() >= 300)
