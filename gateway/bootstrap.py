@@ -4,6 +4,7 @@ import asyncio
 import os
 import random
 import secrets
+import sys
 from collections.abc import Mapping
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field, replace
@@ -56,6 +57,7 @@ log = structlog.get_logger()
 VERSION = version("commons-gateway")
 TIDY_S = 60.0
 FIRST_LOOK_S = 0.5
+GIL_S = 0.000_5  # a busy event loop lets the writer on after so long: its 5 ms made a commit 6 ms
 LISTENING = "listening"  # where the API listens, for the commands of this machine
 
 
@@ -100,6 +102,7 @@ class Gateway:
 
     async def serve(self, stop: asyncio.Event) -> None:
         """Run until `stop` is set. A bug in the engine ends this with its exception."""
+        sys.setswitchinterval(GIL_S)
         self._open_links(set(self.site.equipment.links))
         dispatcher = self._dispatcher()  # before the start raises again what nobody answered
         self.engine.start(self._head, self.drivers)

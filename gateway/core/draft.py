@@ -33,9 +33,8 @@ class Draft:
 
     def get(self, type_: type[E], id_: str) -> E | None:
         """The entity as it is after what was decided so far."""
-        key = (type_, id_)
-        if key in self._over:
-            return self._over[key]  # type: ignore[return-value]
+        if self._over and (type_, id_) in self._over:
+            return self._over[type_, id_]  # type: ignore[return-value]
         return self.state.get(type_, id_)
 
     def where(self, type_: type[E], name: str, value: Any) -> list[E]:

@@ -149,10 +149,13 @@ _SENTENCES: dict[str, tuple[str, str]] = {
 
 def reason(code: str, **values: object) -> Reason:
     """The reason of that code with its blanks filled in. An unknown code is a bug (KeyError)."""
+    if not values:
+        return _PLAIN[code]
     zh, en = _SENTENCES[code]
-    if values:
-        return Reason(code, zh.format(**values), en.format(**values))
-    return Reason(code, zh, en)
+    return Reason(code, zh.format(**values), en.format(**values))
+
+
+_PLAIN = {code: Reason(code, zh, en) for code, (zh, en) in _SENTENCES.items()}
 
 
 def codes() -> tuple[str, ...]:

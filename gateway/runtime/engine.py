@@ -6,10 +6,11 @@ one writer thread; what is decided meanwhile is the next commit.
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import structlog
 
+from gateway.domain.entity import Entity
 from gateway.domain.errors import StoreError
 from gateway.domain.events import (
     SUPERVISION,
@@ -37,6 +38,7 @@ from gateway.runtime.writer import Work, Writer
 log = structlog.get_logger()
 
 TURN_EVENTS = 256
+TAKEN_AT_ONCE = 16
 TURN_MS = 5
 HEARTBEAT_MS = 5_000
 CHECKPOINT_MS = 60_000
@@ -188,45 +190,47 @@ class Engine:
     # --- one turn -----------------------------------------------------------------------------
 
     def _turn(self) -> None:
-        began = self._clock.mono_ms()
+        instant = self._clock.now()  # one for all of a turn, which is shorter than what it is for
         self._wake.clear()
-        taken = 0
-        while taken < TURN_EVENTS:
-            told = self._next_event()
-            if told is None:
+        taken, urgent = 0, bool(self._urgent)
+        while taken < TURN_EVENTS and (told := self._next_events()):
+            self._decide(told, instant)
+            taken += len(told)
+            if self._clock.mono_ms() - instant.mono_ms >= TURN_MS:
                 break
-            now = self._now()
-            self._decide(told, now)
-            taken += 1
-            if taken % 16 == 0 and self._clock.mono_ms() - began >= TURN_MS:
-                break
+            if urgent and not self._urgent:
+                break  # a siren does not wait for what else there is
         self._due_deadlines()
         now = self._now()
         self._heartbeat(now)
         self._reconcile(now)
         self._commit()
 
-    def _next_event(self) -> Told | None:
-        if self._urgent:
-            return self._urgent.popleft()
-        if self._lane:
-            return self._lane.popleft()
+    def _next_events(self) -> list[Told]:
+        """The next few events, of one lane, emergency first."""
+        lane = self._urgent or self._lane
+        if lane:
+            return [lane.popleft() for _ in range(min(len(lane), TAKEN_AT_ONCE))]
         if self._changed:
             readings = tuple(self._changed.values())
             self._changed.clear()
-            return Told(ReadingsChanged(readings))
-        return None
+            return [Told(ReadingsChanged(readings))]
+        return []
 
-    def _decide(self, told: Told, now: Now) -> None:
-        self.counts["events"] += 1
-        released = self.step.take([(told, now)])
+    def _decide(self, events: Iterable[Told], instant: Now) -> None:
+        numbered = [(told, self._numbered(instant)) for told in events]
+        self.counts["events"] += len(numbered)
+        released = self.step.take(numbered)
+        changed: dict[tuple[type[Entity], str], Entity] = {}  # each once, as it is in the end
         for decision in released.decided:
             for change in decision.changes:
                 if isinstance(change, Put):
-                    self._agenda.note(change.entity, now)
+                    changed[type(change.entity), change.entity.id] = change.entity
             for listener in self._listeners:
                 listener(decision)
-        self._release(released, now)
+        for entity in changed.values():
+            self._agenda.note(entity, instant)
+        self._release(released, instant)
 
     def _release(self, released: Released, now: Now) -> None:
         if released.setpoints:
@@ -253,13 +257,16 @@ class Engine:
     # --- time ---------------------------------------------------------------------------------
 
     def _now(self) -> Now:
+        return self._numbered(self._clock.now())
+
+    def _numbered(self, now: Now) -> Now:
+        """An instant for one decision: its serial makes its ids its own."""
         self._serial += 1
-        now = self._clock.now()
         return Now(now.wall_ms, now.mono_ms, now.trust, now.boot, self._serial, now.timeline)
 
     def _due_deadlines(self) -> None:
         while (event := self._agenda.take(self.state, self._now())) is not None:
-            self._decide(Told(event), self._now())
+            self._decide([Told(event)], self._now())
 
     def clock_changed(self, event: ClockChanged) -> None:
         """Wall time was stepped: every deadline by the wall is measured anew."""
@@ -276,7 +283,7 @@ class Engine:
             self._release(self.step.derive_all(now), now)
         if now.mono_ms >= self._next_heartbeat_ms:
             self._next_heartbeat_ms = now.mono_ms + HEARTBEAT_MS
-            self._decide(Told(DeadlineReached(SUPERVISION, "")), now)
+            self._decide([Told(DeadlineReached(SUPERVISION, ""))], now)
         if now.mono_ms >= self._next_checkpoint_ms:
             self._next_checkpoint_ms = now.mono_ms + CHECKPOINT_MS
             self.step.checkpoint(now)

@@ -10,7 +10,7 @@ Rules, sans-I/O:
   a card that turned read-only still opens.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from gateway.core.deadlines import TIMED, next_due_ms
@@ -95,18 +95,23 @@ class Step:
 
     # --- deciding -----------------------------------------------------------------------------
 
-    def take(self, events: Sequence[tuple[Told, Now]]) -> Released:
-        """Decide these events, in order; what may leave at once."""
+    def take(self, events: Iterable[tuple[Told, Now]]) -> Released:
+        """Decide these events, in order; what may leave at once.
+
+        What devices should be is derived once for all of them, as they are few and a moment apart.
+        """
         out = Released()
+        points: set[PointRef] = set()
         for told, now in events:
             decision = decide(self.site, self.state, self.readings, told.event, now)
-            self.state.apply(decision.changes)
+            if decision.changes:
+                self.state.apply(decision.changes)
+                points |= affected(self.site, decision.changes)
             self._gather(decision, now)
             self._wait(told, decision, out)
-            points = affected(self.site, decision.changes)
-            if points:
-                self._derive(points, now, out)
             out.decided.append(decision)
+        if points:
+            self._derive(points, now, out)
         return out
 
     def question(self, event: Event, now: Now) -> Decision:

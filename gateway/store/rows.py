@@ -8,7 +8,10 @@ written as text.
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
+from enum import Enum
 from typing import Any, NamedTuple
+
+from pydantic_core import PydanticSerializationError, to_json
 
 from gateway.domain.records import (
     NO_PERSONAL,
@@ -24,20 +27,6 @@ from gateway.ports import Stamped
 SALT_BYTES = 16
 
 _COLUMNS = {fact: (fact.value, retention_of(fact).value) for fact in Fact}
-
-
-def _plain(value: Any) -> Any:
-    """What JSON does not know, as something it does."""
-    if isinstance(value, Mapping):
-        return dict(value)
-    return sorted(value) if isinstance(value, set | frozenset) else str(value)
-
-
-# the encoder that `json` would otherwise make anew for every call
-_make_encoder: Any = json.encoder.c_make_encoder  # type: ignore[attr-defined]  # not in its stubs
-_encode: Callable[[Any, int], tuple[str, ...]] = _make_encoder(
-    None, _plain, json.encoder.encode_basestring, None, ":", ",", True, False, False
-)
 
 
 class JournalRow(NamedTuple):
@@ -101,8 +90,35 @@ def record_of(row: JournalRow, epoch: str, base: int) -> JournalRecord:
 
 
 def canonical(value: Mapping[str, Any]) -> bytes:
-    """Canonical JSON bytes of an object without floats."""
-    return "".join(_encode(value, 0)).encode("utf-8", "replace")
+    """Canonical JSON bytes of an object; a fraction is text, for it would read differently."""
+    ordered = _ordered(value)
+    try:
+        return to_json(ordered)  # half the time that `json` takes with sorting, and the same bytes
+    except PydanticSerializationError:  # half a surrogate pair, which no encoding takes
+        text = json.dumps(ordered, ensure_ascii=False, separators=(",", ":"))
+        return text.encode("utf-8", "replace")
+
+
+def _ordered(value: Mapping[Any, Any]) -> dict[Any, Any]:
+    """The same with sorted keys, and as text what canonical JSON does not have."""
+    return {key: one if type(one := value[key]) in _PLAIN else _plain(one) for key in sorted(value)}
+
+
+_PLAIN = frozenset({str, int, bool, type(None)})
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict) or isinstance(value, Mapping):  # noqa: SIM101 (dict: 20 times as fast)
+        return _ordered(value)
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    if isinstance(value, set | frozenset):
+        return [_plain(inner) for inner in sorted(value)]
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, float):
+        return repr(value)
+    return value if isinstance(value, str | int | None) else str(value)
 
 
 def _seal_one(
@@ -116,9 +132,9 @@ def _seal_one(
             "at_ms": now.wall_ms,
             "mono_ms": now.mono_ms,
             "boot": now.boot,
-            "trust": now.trust,
+            "trust": now.trust.value,
             "timeline": now.timeline,
-            "data": _whole(record.data) if _fractional(record.data.values()) else record.data,
+            "data": record.data,
         }
     )
     personal = personal_salt = of_personal = None
@@ -130,29 +146,3 @@ def _seal_one(
     chain = chain_next(previous, seq, digest, of_personal or NO_PERSONAL)
     columns = (number, fact, retention, now.wall_ms, now.trusted, record.urgent, payload, digest)
     return JournalRow(*columns, personal, personal_salt, of_personal, chain)
-
-
-def _fractional(values: Iterable[Any]) -> bool:
-    for value in values:
-        kind = type(value)
-        if kind is float or (kind in _NESTED and _fractional(_inner(value))):
-            return True
-    return False
-
-
-_NESTED = (dict, list, tuple)
-
-
-def _inner(value: Any) -> Iterable[Any]:
-    return value.values() if isinstance(value, dict) else value
-
-
-def _whole(value: Any) -> Any:
-    """The value with every float as text: a fraction would read differently elsewhere."""
-    if isinstance(value, float):
-        return repr(value)
-    if isinstance(value, Mapping):
-        return {key: _whole(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_whole(inner) for inner in value]
-    return value
