@@ -18,9 +18,10 @@ from dataclasses import replace
 from gateway.core import fire, occupancy, passage
 from gateway.core.draft import Draft
 from gateway.core.emergency import released_by_call
-from gateway.core.faults import close_fault, open_fault
+from gateway.core.faults import close_fault, fault_id, open_fault
 from gateway.core.layout import layout
 from gateway.domain.events import PointEdge, PulseEnd, PulseSettled
+from gateway.domain.faults import Fault
 from gateway.domain.points import Reading
 from gateway.domain.reasons import reason
 from gateway.domain.records import Fact
@@ -287,8 +288,10 @@ def _somebody_inside(draft: Draft, door: Door) -> bool:
 
 def _release_settled(draft: Draft, door: Door, event: PulseSettled) -> None:
     code = _PULSE_FAULTS.get(event.end)
+    # That a device took a pulse proves nothing, where something could have shown its effect.
+    proven = event.end is PulseEnd.CONFIRMED or not door.points.shows_opening
     for other in _PULSE_FAULTS.values():
-        if other != code:
+        if other != code and (proven or code is not None):
             close_fault(draft, door.id, other)
     if code is None:
         return
@@ -318,6 +321,8 @@ def _check_held_open(draft: Draft, door: Door) -> None:
 
 
 def _fault(draft: Draft, door: Door, code: str, fact: Fact, *, urgent: bool = False) -> None:
+    if draft.get(Fault, fault_id(door.id, code)) is not None:
+        return
     draft.record(fact, urgent=urgent, door=door.id, place=door.place)
     open_fault(draft, door.id, reason(code, door=door.name.en), (door.place,), urgent=urgent)
 

@@ -2,17 +2,19 @@
 
 Rules, sans-I/O:
 - A *level* is written until its reading agrees; never before the device's first reading or 15 s
-  after the start, unless it secures; not reached in its time, it is missed.
-- A *lease* is renewed while it is wanted; `off` is written once and then lets itself run out.
+  after the start, unless a fire or call asks for it; not reached in its time, it is missed.
+- A *lease* is renewed while it is wanted; `off` is written until it is taken, or until the last
+  renewal has run out by itself.
 - A *pulse* is written once for its token. Only the device's own refusal, within 2 s of the
-  decision, earns one more try. Confirmed by another point; an outcome that stays unknown is told.
+  decision, earns one more try. Confirmed by another point; an outcome that stays unknown is told,
+  and so is a pulse whose time was over before it could be written.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from gateway.domain.events import Event, PulseEnd, PulseSettled, SetpointMissed, SetpointReached
-from gateway.domain.now import Now
+from gateway.domain.now import MINUTE_MS, Now
 from gateway.domain.points import (
     Lease,
     Level,
@@ -30,8 +32,12 @@ FIRST_WRITE_MS = 15_000
 LEASE_MS = 6_000
 RENEW_MS = 2_000
 RETRY_MS = (500, 1_000, 2_000, 5_000, 10_000, 30_000)
+LEASE_RETRY_MS = (500, 1_000, 2_000)  # a siren or a lamp waits no longer for its device
 REFUSED_RETRY_WITHIN_MS = 2_000
+REFUSED_PAUSE_MS = 100
+SOONEST_MS = 20
 SPENT_KEPT = 4_096
+AT_ONCE = frozenset({"fire_release", "call_release"})  # waits for no first reading
 
 
 @dataclass(slots=True)
@@ -44,8 +50,17 @@ class _Driven:
     tries: int = 0
     next_ms: int = 0
     missed: bool = False
-    sent_ms: int = -1
     last: WriteOutcome | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """A pulse that was written, waiting for another point to show it."""
+
+    pulse: Pulse
+    wrote_ms: int
+    answered_ms: int
+    outcome: WriteOutcome
 
 
 class Reconciler:
@@ -55,15 +70,18 @@ class Reconciler:
         self._spec_of = spec_of
         self._start_ms = start_ms
         self._driven: dict[PointRef, _Driven] = {}
-        self._pulses: dict[str, _Driven] = {}  # sent, waiting for another point to show it
-        self._spent: dict[str, None] = {}  # tokens, oldest first
-        self._played: dict[PointRef, object] = {}  # what a lease last played
-        self._dirty = True
+        self._sent: dict[str, _Sent] = {}
+        self._spent: dict[str, int] = {}  # token → when it was written, oldest first
+        self._playing_until_ms: dict[PointRef, int] = {}  # leases, at the latest
+        self._wrote_ms: dict[PointRef, int] = {}  # levels, to spare non-volatile registers
+        self._late: list[Pulse] = []
 
     def want(self, wanted: Mapping[PointRef, Setpoint | None], now: Now) -> None:
         """These points should be so from now on; None asks nothing of a point."""
         for ref, setpoint in wanted.items():
             driven = self._driven.get(ref)
+            if driven is not None and isinstance(driven.setpoint, Pulse):
+                self._note_late(driven.setpoint, now)
             if setpoint is None:
                 self._driven.pop(ref, None)
             elif driven is None or not _same(driven.setpoint, setpoint):
@@ -71,7 +89,6 @@ class Reconciler:
                 self._driven[ref] = _Driven(setpoint, now.mono_ms, missed=missed)
             else:
                 driven.setpoint = setpoint
-        self._dirty = True
 
     def desired(self) -> list[Setpoint]:
         """What every driven point should be."""
@@ -89,38 +106,44 @@ class Reconciler:
     def next_due_ms(self, now: Now) -> int:
         """When `due` is worth asking again if nothing else happens (monotonic)."""
         times = [d.next_ms for d in self._driven.values() if not d.writing and d.next_ms]
-        return max(min(times, default=now.mono_ms + RENEW_MS), now.mono_ms + 20)
+        return max(min(times, default=now.mono_ms + RENEW_MS), now.mono_ms + SOONEST_MS)
 
     def result(self, setpoint: Setpoint, outcome: WriteOutcome, now: Now) -> list[Event]:
         """A write ended; what that means."""
         driven = self._driven.get(setpoint.ref)
+        current = driven if driven is not None and _same(driven.setpoint, setpoint) else None
+        if current is not None:
+            current.writing = False
+            current.last = outcome
         if isinstance(setpoint, Pulse):
-            return self._pulse_result(setpoint, driven, outcome, now)
-        if driven is None or not _same(driven.setpoint, setpoint):
+            return self._pulse_result(setpoint, current, outcome, now)
+        if current is None:
             return []
-        driven.writing = False
-        driven.last = outcome
         if isinstance(setpoint, Lease):
-            return self._lease_result(driven, setpoint, outcome, now)
-        driven.next_ms = now.mono_ms + RETRY_MS[min(driven.tries, len(RETRY_MS) - 1)]
-        driven.tries += 1
+            return self._lease_result(current, setpoint, outcome, now)
+        current.next_ms = now.mono_ms + self._level_retry_ms(setpoint, current.tries)
+        current.tries += 1
         return []
 
     def check(self, readings: ReadingsView, now: Now) -> list[Event]:
         """What readings and time say of the points under way: settled, missed or reached."""
         events: list[Event] = []
-        for token, driven in list(self._pulses.items()):
-            end = self._pulse_end(driven, readings, now)
+        for token, sent in list(self._sent.items()):
+            end = self._pulse_end(sent, readings, now)
             if end is not None:
-                del self._pulses[token]
-                detail = driven.last.detail if driven.last else ""
-                events.append(PulseSettled(driven.setpoint.ref, token, end, detail))
-        for driven in self._driven.values():
-            if isinstance(driven.setpoint, Level):
-                events += self._check_level(driven, driven.setpoint, readings, now)
-        return events
-
-    # --- each kind ----------------------------------------------------------------------------
+                del self._sent[token]
+                events.append(PulseSettled(sent.pulse.ref, token, end, sent.outcome.detail))
+        for driven in list(self._driven.values()):
+            match driven.setpoint:
+                case Level() as level:
+                    events += self._check_level(driven, level, readings, now)
+                case Lease() as lease:
+                    events += self._check_lease(driven, lease, now)
+                case Pulse() as pulse:
+                    self._note_late(pulse, now)
+        late, self._late = self._late, []
+        why = "its time was over before it could be written"
+        return events + [PulseSettled(p.ref, p.token, PulseEnd.REFUSED, why) for p in late]
 
     def _due(
         self, ref: PointRef, driven: _Driven, readings: ReadingsView, now: Now
@@ -133,6 +156,8 @@ class Reconciler:
             case Pulse() as pulse:
                 return self._due_pulse(driven, pulse, now)
 
+    # --- levels -------------------------------------------------------------------------------
+
     def _due_level(
         self, driven: _Driven, level: Level, reading: Reading, now: Now
     ) -> Setpoint | None:
@@ -140,95 +165,25 @@ class Reconciler:
             driven.next_ms = 0
             return None
         unseen = reading.value is None and now.mono_ms - self._start_ms < FIRST_WRITE_MS
-        urgent = level.secures and level.reason.code in ("fire_release", "call_release")
-        if unseen and not urgent:
+        if unseen and level.reason.code not in AT_ONCE:
             driven.next_ms = self._start_ms + FIRST_WRITE_MS
             return None
+        wrote_ms = self._wrote_ms.get(level.ref)
+        if wrote_ms is not None:
+            driven.next_ms = max(driven.next_ms, wrote_ms + self._spares_ms(level))
         if now.mono_ms < driven.next_ms:
             return None
         driven.writing = True
+        self._wrote_ms[level.ref] = now.mono_ms
         return level
 
-    def _due_lease(self, driven: _Driven, lease: Lease, now: Now) -> Setpoint | None:
-        if lease.value == "off" and self._played.get(lease.ref, "off") == "off":
-            driven.next_ms = 0
-            return None
-        if now.mono_ms < driven.next_ms:
-            return None
-        driven.writing = True
-        return replace(lease, until_mono_ms=now.mono_ms + LEASE_MS)
+    def _spares_ms(self, level: Level) -> int:
+        """How long a register that wears out is left alone after a write; safety wears it."""
+        spec = self._spec_of(level.ref)
+        return 0 if spec is None or level.secures else int(spec.write_every_min * MINUTE_MS)
 
-    def _due_pulse(self, driven: _Driven, pulse: Pulse, now: Now) -> Setpoint | None:
-        if pulse.token in self._spent or pulse.boot != now.boot:
-            return None
-        if now.mono_ms >= pulse.until_mono_ms or now.mono_ms < driven.next_ms:
-            return None
-        self._spend(pulse.token)
-        driven.writing = True
-        return pulse
-
-    def _spend(self, token: str) -> None:
-        self._spent[token] = None
-        while len(self._spent) > SPENT_KEPT:
-            del self._spent[next(iter(self._spent))]
-
-    def _lease_result(
-        self, driven: _Driven, lease: Lease, outcome: WriteOutcome, now: Now
-    ) -> list[Event]:
-        if outcome.result is WriteResult.SENT:
-            self._played[lease.ref] = lease.value
-            driven.tries = 0
-            driven.next_ms = now.mono_ms + RENEW_MS
-            if driven.missed:
-                driven.missed = False
-                return [SetpointReached(lease.ref)]
-            return []
-        driven.tries += 1
-        driven.next_ms = now.mono_ms + RETRY_MS[0]
-        settles_ms = self._settles_ms(lease.ref)
-        if driven.missed or now.mono_ms - driven.since_ms < settles_ms:
-            return []
-        driven.missed = True
-        return [SetpointMissed(lease.ref, lease.value, None, outcome.result, outcome.detail)]
-
-    def _pulse_result(
-        self, pulse: Pulse, driven: _Driven | None, outcome: WriteOutcome, now: Now
-    ) -> list[Event]:
-        current = driven if driven is not None and driven.setpoint == pulse else None
-        if current is not None:
-            current.writing = False
-            current.tries += 1
-        if outcome.result is WriteResult.REFUSED:
-            started = current.since_ms if current else 0
-            if current and current.tries < 2 and self._may_repeat(pulse, started, now):
-                del self._spent[pulse.token]
-                current.next_ms = now.mono_ms + 100
-                return []
-            return [PulseSettled(pulse.ref, pulse.token, PulseEnd.REFUSED, outcome.detail)]
-        sent = _Driven(pulse, now.mono_ms, sent_ms=now.mono_ms, last=outcome)
-        self._pulses[pulse.token] = sent
-        return []
-
-    def _may_repeat(self, pulse: Pulse, decided_ms: int, now: Now) -> bool:
-        in_time = now.mono_ms - decided_ms < REFUSED_RETRY_WITHIN_MS
-        return in_time and now.mono_ms < pulse.until_mono_ms
-
-    def _pulse_end(self, sent: _Driven, readings: ReadingsView, now: Now) -> PulseEnd | None:
-        pulse = sent.setpoint
-        assert isinstance(pulse, Pulse)
-        for ref, value in pulse.confirms:
-            reading = readings.latest(ref)
-            if reading.good and reading.value == value and reading.mono_ms >= sent.since_ms - 500:
-                return PulseEnd.CONFIRMED
-        settles_ms = max(pulse.length_ms, self._settles_ms(pulse.ref))
-        if now.mono_ms - sent.sent_ms < settles_ms:
-            return None
-        assert sent.last is not None
-        if sent.last.result is WriteResult.UNKNOWN:
-            return PulseEnd.UNKNOWN
-        # A contact only shows that somebody went through; a lock's own state must show the bolt.
-        by_lock = any(isinstance(value, str) for _, value in pulse.confirms)
-        return PulseEnd.UNCONFIRMED if by_lock else PulseEnd.SENT
+    def _level_retry_ms(self, level: Level, tries: int) -> int:
+        return max(RETRY_MS[min(tries, len(RETRY_MS) - 1)], self._spares_ms(level))
 
     def _check_level(
         self, driven: _Driven, level: Level, readings: ReadingsView, now: Now
@@ -236,11 +191,9 @@ class Reconciler:
         reading = readings.latest(level.ref)
         if reading.good and reading.value == level.value:
             driven.tries = 0
-            if driven.missed:
-                driven.missed = False
-                return [SetpointReached(level.ref)]
             driven.since_ms = now.mono_ms
-            return []
+            was_missed, driven.missed = driven.missed, False
+            return [SetpointReached(level.ref)] if was_missed else []
         if driven.missed or driven.tries == 0:
             return []
         if now.mono_ms - driven.since_ms < self._settles_ms(level.ref):
@@ -250,9 +203,117 @@ class Reconciler:
         detail = driven.last.detail if driven.last else ""
         return [SetpointMissed(level.ref, level.value, reading.value, result, detail)]
 
+    # --- leases -------------------------------------------------------------------------------
+
+    def _due_lease(self, driven: _Driven, lease: Lease, now: Now) -> Setpoint | None:
+        if lease.value == "off" and not self._plays(lease.ref, now):
+            driven.next_ms = 0
+            return None
+        if now.mono_ms < driven.next_ms:
+            return None
+        driven.writing = True
+        until = now.mono_ms + LEASE_MS
+        if lease.value != "off":
+            # From now on it may play, whatever becomes of the write.
+            self._playing_until_ms[lease.ref] = until
+        return replace(lease, until_mono_ms=until)
+
+    def _lease_result(
+        self, driven: _Driven, lease: Lease, outcome: WriteOutcome, now: Now
+    ) -> list[Event]:
+        if outcome.result is WriteResult.SENT:
+            if lease.value == "off":
+                self._playing_until_ms.pop(lease.ref, None)
+            driven.tries = 0
+            driven.next_ms = now.mono_ms + RENEW_MS
+            was_missed, driven.missed = driven.missed, False
+            return [SetpointReached(lease.ref)] if was_missed else []
+        driven.next_ms = now.mono_ms + LEASE_RETRY_MS[min(driven.tries, len(LEASE_RETRY_MS) - 1)]
+        driven.tries += 1
+        if driven.missed or now.mono_ms - driven.since_ms < self._settles_ms(lease.ref):
+            return []
+        driven.missed = True
+        return [SetpointMissed(lease.ref, lease.value, None, outcome.result, outcome.detail)]
+
+    def _check_lease(self, driven: _Driven, lease: Lease, now: Now) -> list[Event]:
+        """What cannot be reached goes off by itself."""
+        if lease.value != "off" or not driven.missed or self._plays(lease.ref, now):
+            return []
+        driven.missed = False
+        return [SetpointReached(lease.ref)]
+
+    def _plays(self, ref: PointRef, now: Now) -> bool:
+        return now.mono_ms < self._playing_until_ms.get(ref, 0)
+
+    # --- pulses -------------------------------------------------------------------------------
+
+    def _due_pulse(self, driven: _Driven, pulse: Pulse, now: Now) -> Setpoint | None:
+        if pulse.token in self._spent or pulse.boot != now.boot:
+            return None
+        if now.mono_ms >= pulse.until_mono_ms or now.mono_ms < driven.next_ms:
+            return None
+        if driven.tries and now.mono_ms >= _repeatable_until_ms(pulse):
+            return None
+        self._spend(pulse.token, now)
+        driven.writing = True
+        return pulse
+
+    def _spend(self, token: str, now: Now) -> None:
+        self._spent[token] = now.mono_ms
+        while len(self._spent) > SPENT_KEPT:
+            del self._spent[next(iter(self._spent))]
+
+    def _pulse_result(
+        self, pulse: Pulse, driven: _Driven | None, outcome: WriteOutcome, now: Now
+    ) -> list[Event]:
+        wrote_ms = self._spent.get(pulse.token, now.mono_ms)
+        if outcome.result is not WriteResult.REFUSED:
+            self._sent[pulse.token] = _Sent(pulse, wrote_ms, now.mono_ms, outcome)
+            return []
+        if driven is not None:
+            driven.tries += 1
+            again_ms = now.mono_ms + REFUSED_PAUSE_MS
+            if driven.tries < 2 and again_ms < _repeatable_until_ms(pulse):
+                self._spent.pop(pulse.token, None)
+                driven.next_ms = again_ms
+                return []
+        return [PulseSettled(pulse.ref, pulse.token, PulseEnd.REFUSED, outcome.detail)]
+
+    def _pulse_end(self, sent: _Sent, readings: ReadingsView, now: Now) -> PulseEnd | None:
+        pulse = sent.pulse
+        for ref, value in pulse.confirms:
+            reading = readings.latest(ref)
+            if reading.good and reading.value == value and _shows(reading, sent):
+                return PulseEnd.CONFIRMED
+        if now.mono_ms - sent.answered_ms < max(pulse.length_ms, self._settles_ms(pulse.ref)):
+            return None
+        if sent.outcome.result is WriteResult.UNKNOWN:
+            return PulseEnd.UNKNOWN
+        # A contact only shows that somebody went through; a lock's own state must show the bolt.
+        by_lock = any(isinstance(value, str) for _, value in pulse.confirms)
+        return PulseEnd.UNCONFIRMED if by_lock else PulseEnd.SENT
+
+    def _note_late(self, pulse: Pulse, now: Now) -> None:
+        late = now.mono_ms >= pulse.until_mono_ms and pulse.token not in self._spent
+        if late and pulse.boot == now.boot:
+            self._spend(pulse.token, now)
+            self._late.append(pulse)
+
     def _settles_ms(self, ref: PointRef) -> int:
         spec = self._spec_of(ref)
         return spec.settles_ms if spec else 5_000
+
+
+def _repeatable_until_ms(pulse: Pulse) -> int:
+    """Once more, while the decision is young: a release's time ends a length after it."""
+    decided_ms = pulse.until_mono_ms - pulse.length_ms
+    return min(decided_ms + REFUSED_RETRY_WITHIN_MS, pulse.until_mono_ms)
+
+
+def _shows(reading: Reading, sent: _Sent) -> bool:
+    """What is reported after the write; a lock unlocked before stays so if the write was taken."""
+    stays = isinstance(reading.value, str) and sent.outcome.result is WriteResult.SENT
+    return stays or reading.mono_ms >= sent.wrote_ms
 
 
 def _same(one: Setpoint, other: Setpoint) -> bool:

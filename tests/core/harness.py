@@ -73,6 +73,7 @@ REFUSED = WriteOutcome(WriteResult.REFUSED, "busy")
 UNKNOWN = WriteOutcome(WriteResult.UNKNOWN, "no answer")
 DESK = Actor("Ms Chen", Role.DESK)
 TICK_MS = 2_000
+HEARTBEAT_MS = 5_000
 
 
 class Disk:
@@ -114,7 +115,7 @@ class World:
         self._serial = 0
         self._revisions: dict[Stream, int] = defaultdict(int)
         self._in_flight: Batch | None = None
-        self._checkpoint_ms = 0
+        self._checkpoint_ms = self._heartbeat_ms = 0
         self._build()
         if not quiet:
             self.tell(Started("test"))
@@ -274,6 +275,12 @@ class World:
             self._release(self.step.durable(batch.number))
         self._reconcile()
 
+    def disk_takes_all(self) -> None:
+        """What is on its way reaches the disk, and the process dies before it hears of it."""
+        batch = self._in_flight or self.step.seal()
+        if batch is not None:
+            self.disk.commit(batch)
+
     def mend_disk(self) -> None:
         """The disk takes writes again."""
         self.disk.broken = False
@@ -321,6 +328,8 @@ class World:
         target, tick = self.mono_ms + total, max(TICK_MS, total // 100)
         while self.mono_ms < target:
             due = min(self.agenda.next_ms(), self.step.valid_until_ms, self.mono_ms + tick)
+            write_ms = self.reconciler.next_due_ms(self.now())
+            due = min(due, write_ms) if write_ms < self.mono_ms + TICK_MS else due
             passed = max(1, min(due, target) - self.mono_ms)
             self.mono_ms += passed
             self.wall_ms += passed
@@ -336,7 +345,8 @@ class World:
             self._seal(checkpoint=True)
         while (event := self.agenda.take(self.state, self.now())) is not None:
             self._after(self._take(Told(event)))
-        if self.mono_ms >= self.step.valid_until_ms:
+        if self.mono_ms >= min(self.step.valid_until_ms, self._heartbeat_ms):
+            self._heartbeat_ms = self.mono_ms + HEARTBEAT_MS
             self._release(self.step.derive_all(self.now()))
         self._after(self._take(Told(DeadlineReached(SUPERVISION, ""))))
 
@@ -363,7 +373,7 @@ class World:
         self.trust = trust or self.trust
         self.boot = f"boot{int(self.boot[4:]) + 1}"
         self._in_flight = None
-        self._checkpoint_ms = 0
+        self._checkpoint_ms = self._heartbeat_ms = 0
         self._build()
         self.tell(Started("test"))
 
@@ -440,6 +450,12 @@ class World:
     def pin(self, door: str, pin: str, identifier: str | None = None) -> Reply:
         digest = Secret(f"pin:{pin}")
         return self.present(door, Presented(CredentialKind.PIN, digest, identifier))
+
+    def ask_pin(self, door: str, pin: str) -> None:
+        """Type a PIN; the reply comes into `answers` when it may."""
+        (reader, *_) = self.site.doors[door].points.readers
+        presented = Presented(CredentialKind.PIN, Secret(f"pin:{pin}"))
+        self.ask(CredentialPresented(reader, presented))
 
     def card(self, door: str, card: str) -> Reply:
         return self.present(door, Presented(CredentialKind.CARD, Secret(f"card:{card}")))
