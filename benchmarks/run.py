@@ -16,6 +16,7 @@ from benchmarks.figures import Figure, parsed, table  # noqa: E402 (the reposito
 BENCHMARKS = {
     "modbus_polls": 90,
     "messages": 60,
+    "pin_to_pulse": 60,
     "decisions": 40,
     "start": 90,
     "memory": 90,
