@@ -12,8 +12,10 @@ from pathlib import Path
 
 # What is loaded now stays for good: to search it for garbage would make every start longer.
 gc.disable()
-# structlog takes rich where it is installed, for tracebacks on a terminal; a daemon does without.
-sys.modules.setdefault("rich", None)  # type: ignore[arg-type]  # None: it cannot be imported
+# Two libraries take others along where they can be had, and say that they do without: structlog
+# rich, for tracebacks on a terminal, and fastapi the pydantic of old, for models of that kind.
+for unwanted in ("rich", "pydantic.v1"):
+    sys.modules.setdefault(unwanted, None)  # type: ignore[arg-type]  # None: not to be imported
 
 import uvloop  # noqa: E402 (after the lines above)
 
