@@ -113,6 +113,14 @@ def test_icpdas_motion_is_discrete_input_10001() -> None:
     assert frames.read(motion.table, motion.address, 1).pdu.hex() == "0200000001"
 
 
+def test_isma_panel_shows_registers_30301_to_30303_of_its_manual_in_one_read() -> None:
+    [only] = spans("isma_panel")
+    assert frames.read(only.table, only.address, only.count).pdu.hex() == "04012c0003"
+    answer = bytes.fromhex("00d7 01c2 0258")  # 21.5 °C, 45.0 %, 600 ppm
+    shown = {one.name: one.decoder(only.address)(answer) for one in only.rows}
+    assert shown == {"temperature": 21.5, "humidity": 45.0, "co2": 600}
+
+
 def test_eastron_sdm120_is_read_in_few_reads_that_its_manual_allows() -> None:
     found = spans("eastron_sdm120")
     assert [(s.address, s.count) for s in found] == [(0, 14), (0x1E, 2), (0x46, 6), (0x156, 2)]

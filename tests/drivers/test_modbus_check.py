@@ -21,12 +21,12 @@ def said(row: dict[str, Any], model: dict[str, Any] | None = None) -> list[str]:
     return [f"{one.key}: {one.message}{one.rule}" for one in KIND.check_profile(checked)]
 
 
-@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.yaml")), ids=lambda path: path.stem)
-def test_shipped_modbus_profiles_have_no_problems(path: Any) -> None:
-    shipped = profile(path.stem)
-    if shipped.driver != "modbus":
-        pytest.skip(f"{path.stem} is no Modbus profile")
-    assert KIND.check_profile(shipped) == []
+SHIPPED = [path.stem for path in FOLDER.glob("*.yaml") if "driver: modbus" in path.read_text()]
+
+
+@pytest.mark.parametrize("name", sorted(SHIPPED))
+def test_shipped_modbus_profiles_have_no_problems(name: str) -> None:
+    assert KIND.check_profile(profile(name)) == []
 
 
 @pytest.mark.parametrize(

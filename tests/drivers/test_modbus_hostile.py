@@ -167,7 +167,7 @@ async def test_a_unit_that_answers_keeps_the_connection_for_another_that_never_d
     watches = {**CALL, "dead/input_1": CALL["board/input_1"]}
     async with running(setup(tcp_link(server.port), [BOARD, dead], listener, watches)):
         await until(lambda: listener.health_of("dead") is Health.SILENT)
-        await until(lambda: listener.counters["dead", "timeouts"] >= 7, 15.0)
+        await until(lambda: listener.counters["dead", "timeouts"] >= 5, 15.0)
     assert server.connections == 1
     assert listener.health_of("board") is Health.ONLINE
 

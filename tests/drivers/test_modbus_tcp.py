@@ -65,7 +65,8 @@ async def test_polls_inputs_and_tells_readings_once(
     server: TcpServer, unit: Unit, listener: Listener
 ) -> None:
     unit.discrete[3] = True
-    async with running(setup(tcp_link(server.port), [BOARD], listener)):
+    quick = {PollClass.SENSOR: 200}
+    async with running(setup(tcp_link(server.port), [BOARD], listener, None, quick)):
         await until(lambda: listener.value("board/software_version") == 200)  # the last of all
         assert listener.value("board/input_4") is True
         assert listener.value("board/input_1") is False
@@ -117,7 +118,7 @@ async def test_a_timed_pulse_is_one_flash_frame_that_the_board_ends_itself(
 async def test_a_pulse_too_late_or_of_another_boot_is_never_written(
     server: TcpServer, unit: Unit, listener: Listener
 ) -> None:
-    async with running(setup(tcp_link(server.port), [BOARD], listener)) as driver:
+    async with running(setup(tcp_link(server.port), [BOARD], listener, WATCHES)) as driver:
         late = await driver.write(pulse(for_ms=-1))
         other = await driver.write(replace(pulse("t2"), boot="boot-0"))
         await until(lambda: listener.counters["board", "polls"] > 3)
