@@ -33,7 +33,7 @@ def test_the_demo_site_has_one_of_each():
     assert wirings == {Wiring.LATCHED, Wiring.MESSAGE}
     assert any(door.points.lock for door in site.doors.values())
     used = {device.profile for device in site.equipment.devices.values()}
-    assert set(load_profiles(kinds())) - used <= {"z2m_siren"}
+    assert set(load_profiles(kinds())) - used <= {"z2m_siren", "isma_panel"}
 
 
 def test_its_links_lead_where_a_demo_wants_them():
