@@ -17,7 +17,7 @@ PARTS: dict[str, tuple[int, list[str]]] = {
     "types": (90, [f"{BIN}/mypy"]),
     "layering": (20, [f"{BIN}/lint-imports", "--no-logo"]),
     "architecture": (20, [*PYTEST, "tests/architecture"]),
-    "config": (30, [*PYTEST, "tests/config"]),
+    "config": (60, [*PYTEST, "tests/config", "tests/codec"]),
     "core": (60, [*PYTEST, "tests/core"]),
     "drivers": (90, [*PYTEST, "tests/drivers"]),
     "runtime": (30, [*PYTEST, "tests/runtime"]),

@@ -130,3 +130,10 @@ def test_a_citation_of_a_rule_is_a_letter_and_a_number() -> None:
         for path in MODULES
         for found in wrong.finditer(path.read_text())
     ]
+
+
+def test_every_folder_of_tests_is_in_a_part_that_runs() -> None:
+    """A test that no command runs proves nothing."""
+    parts = (ROOT / "tests" / "run.py").read_text()
+    folders = sorted({path.parent.name for path in (ROOT / "tests").glob("*/test_*.py")})
+    assert not [name for name in folders if f'tests/{name}"' not in parts]
