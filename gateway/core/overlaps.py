@@ -10,6 +10,7 @@ from dataclasses import replace
 from gateway.core import grace, passage
 from gateway.core.draft import Draft
 from gateway.domain.bookings import Booking, BookingStatus
+from gateway.domain.now import DAY_MS
 from gateway.domain.reasons import reason
 from gateway.domain.records import Fact
 from gateway.domain.visits import Visit
@@ -22,14 +23,14 @@ def resolve(draft: Draft, facility_id: str) -> None:
     facility = draft.site.facilities.get(facility_id)
     if facility is None:
         return
-    kept: list[Booking] = []
+    kept = _Kept()
     found = draft.where(Booking, "facility", facility_id)
     for booking in sorted((b for b in found if b.status in _JUDGED), key=_order):
-        others = in_the_way(booking, kept, facility.capacity)
+        others = in_the_way(booking, kept.near(booking), facility.capacity)
         if others:
             _give_way(draft, booking, others)
         else:
-            kept.append(booking)
+            kept.add(booking)
             _stand(draft, booking)
     passage.settle(draft, facility)
 
@@ -45,6 +46,27 @@ def in_the_way(booking: Booking, kept: Iterable[Booking], capacity: int) -> list
             if len(there) >= capacity:
                 return there
     return []
+
+
+class _Kept:
+    """Bookings that stand, found by the days they touch: thousands are judged in one go."""
+
+    def __init__(self) -> None:
+        self._days: dict[int, dict[str, Booking]] = {}
+
+    def add(self, booking: Booking) -> None:
+        for day in _days(booking):
+            self._days.setdefault(day, {})[booking.id] = booking
+
+    def near(self, booking: Booking) -> Iterable[Booking]:
+        found: dict[str, Booking] = {}
+        for day in _days(booking):
+            found |= self._days.get(day, {})
+        return found.values()
+
+
+def _days(booking: Booking) -> range:
+    return range(booking.terms.start_ms // DAY_MS, (booking.terms.end_ms - 1) // DAY_MS + 1)
 
 
 def standing(booking: Booking) -> BookingStatus:
