@@ -43,6 +43,9 @@ system-test:
 	  echo "installing mosquitto with apt"; \
 	  $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq mosquitto; \
 	  $(SUDO) systemctl disable --now mosquitto 2>/dev/null || true; }
+	@ls /usr/lib/*/faketime/libfaketime.so.1 >/dev/null 2>&1 || { \
+	  echo "installing faketime with apt"; \
+	  $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq faketime; }
 
 clean:
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

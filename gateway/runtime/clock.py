@@ -2,8 +2,9 @@
 
 `COMMONS_CLOCK` in the environment says what the system cannot: `synchronised` (whoever runs the
 gateway vouches for the system's clock, for instance in a container or with a GPS receiver that the
-kernel does not know of) or `untrusted` (never believe it). Both are for the whole run and are shown
-wherever trust is shown; unset, the kernel is asked.
+kernel does not know of) or `untrusted` (never believe it), for the whole run; or the path of a file
+that holds one of these words, and is read at each look (whatever else it holds is untrusted), for a
+time service that says so itself. Trust is shown wherever it counts; unset, the kernel is asked.
 """
 
 import asyncio
@@ -196,15 +197,20 @@ class LinuxTime:
 
 
 class VouchedTime(LinuxTime):
-    """The same clocks, believed or not as whoever runs the gateway says."""
+    """The same clocks, believed or not as whoever runs the gateway says, or says in a file."""
 
-    def __init__(self, synchronised: bool) -> None:
+    def __init__(self, said: bool | Path) -> None:
         super().__init__()
-        self._synchronised = synchronised
+        self._said = said
 
     def synchronised(self) -> bool:
         """What was said."""
-        return self._synchronised
+        if isinstance(self._said, bool):
+            return self._said
+        try:
+            return self._said.read_text().strip() == "synchronised"
+        except OSError:
+            return False
 
     def rtc_ms(self) -> int | None:
         """No hardware clock outweighs that word."""
@@ -212,12 +218,14 @@ class VouchedTime(LinuxTime):
 
 
 def system_time(environment: Mapping[str, str] = os.environ) -> TimeSource:
-    """The system's time, or as `COMMONS_CLOCK` says. Raises ValueError for any other word."""
+    """The system's time, or as `COMMONS_CLOCK` says. Raises ValueError for what makes no sense."""
     said = environment.get(OVERRIDE, "")
     if not said:
         return LinuxTime()
+    if "/" in said:
+        return VouchedTime(Path(said))
     if said not in ("synchronised", "untrusted"):
-        raise ValueError(f"{OVERRIDE}={said}: expected synchronised or untrusted")
+        raise ValueError(f"{OVERRIDE}={said}: expected synchronised, untrusted, or a file's path")
     return VouchedTime(said == "synchronised")
 
 

@@ -323,8 +323,17 @@ def test_the_environment_may_vouch_for_the_clock_or_disown_it() -> None:
     assert isinstance(vouched, VouchedTime)
     assert vouched.synchronised()
     assert not system_time({"COMMONS_CLOCK": "untrusted"}).synchronised()
-    with pytest.raises(ValueError, match="COMMONS_CLOCK=yes: expected synchronised or untrusted"):
+    with pytest.raises(ValueError, match="COMMONS_CLOCK=yes: expected synchronised, untrusted, or"):
         system_time({"COMMONS_CLOCK": "yes"})
+
+
+def test_a_file_may_vouch_for_the_clock_and_is_read_at_each_look(tmp_path: Path) -> None:
+    said = tmp_path / "trust"
+    source = system_time({"COMMONS_CLOCK": str(said)})
+    assert not source.synchronised()
+    for word, trusted in (("synchronised\n", True), ("untrusted", False), ("sync", False)):
+        said.write_text(word)
+        assert source.synchronised() is trusted
 
 
 def test_an_untrusted_process_says_so() -> None:
