@@ -60,14 +60,21 @@ class LinkSink:
         """The device's health changed; a silent one's readings become stale."""
         self.health[f"device:{device}"] = health
         if health is Health.SILENT:
-            for stale in self._engine.readings.device_silent(device):
-                self._engine.changed(stale)
+            self._stale(device)
         self._engine.tell(DeviceHealthChanged(device, health, reason_code, detail))
 
     def link_health(self, health: Health, detail: str = "") -> None:
-        """The link's health changed."""
+        """The link's health changed; on one that is down nothing read is fresh."""
         self.health[f"link:{self._link}"] = health
+        if health in (Health.SILENT, Health.FAILED):
+            for device in self._engine.site.equipment.devices.values():
+                if device.link == self._link:
+                    self._stale(device.id)
         self._engine.tell(LinkHealthChanged(self._link, health, detail))
+
+    def _stale(self, device: str) -> None:
+        for reading in self._engine.readings.device_silent(device):
+            self._engine.changed(reading)
 
     def count(self, what: str, device: str = "") -> None:
         """Add one to a counter."""
