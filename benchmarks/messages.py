@@ -36,10 +36,11 @@ from gateway.security.credentials import KeyedCredentials
 from gateway.store.store import SqliteStore
 
 PLUGS = 20
-MESSAGES = 30_000
+MESSAGES = 12_000
 AT_ONCE = 250
 ACKNOWLEDGED = 4  # bytes of a PUBACK
 TURN = 64
+TURNS = 4
 
 
 def publisher(port: int) -> None:
@@ -146,7 +147,9 @@ async def _timed(count: Callable[[], int], go: Callable[[], Any]) -> tuple[int, 
 
 
 def main() -> None:
-    """Measure the bare client, then the whole path."""
+    """Measure the bare client and the whole path in turns; the least CPU time of each counts."""
+    raws: list[tuple[int, float, float]] = []
+    all_ours: list[tuple[int, float, float]] = []
     with tempfile.TemporaryDirectory() as folder:
         broker = Broker(Path(folder) / "broker", settings="max_queued_messages 0")
         broker.start()
@@ -156,11 +159,15 @@ def main() -> None:
             return subprocess.Popen(command)
 
         try:
-            raw = asyncio.run(bare(broker.port, go))
-            ours = asyncio.run(whole(broker.port, Path(folder), go))
+            for turn in range(TURNS):
+                own = Path(folder) / str(turn)
+                own.mkdir()
+                raws.append(asyncio.run(bare(broker.port, go)))
+                all_ours.append(asyncio.run(whole(broker.port, own, go)))
         finally:
             broker.kill()
-    if min(raw[0], ours[0]) < MESSAGES:
+    raw, ours = (min(found, key=lambda one: one[2]) for found in (raws, all_ours))
+    if min(count for count, *_ in (*raws, *all_ours)) < MESSAGES:
         raise RuntimeError(f"{raw[0]} and {ours[0]} of {MESSAGES} messages came")
     emit(
         Figure(

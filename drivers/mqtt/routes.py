@@ -44,7 +44,6 @@ def _no_constant(text: str) -> None:
 
 
 _decoder = json.JSONDecoder(parse_constant=_no_constant)
-_scan: Callable[[str, int], tuple[Any, int]] = _decoder.scan_once  # type: ignore[attr-defined]  # typeshed leaves it out
 
 
 def decode_json(payload: bytes, bytes_max: int = PAYLOAD_MAX) -> Any:
@@ -59,9 +58,9 @@ def decode_object(payload: bytes) -> dict[str, Any]:
     if len(payload) > PAYLOAD_MAX:
         raise ValueError("too long")
     text = payload.decode()
-    if text[:1] == "{" and text[-1:] == "}":  # no white space around it: half the time
-        body, end = _scan(text, 0)
-        if end != len(text):
+    if text[:1] == "{":  # no white space before it: half the time
+        body, end = _decoder.raw_decode(text)
+        if end != len(text) and not text[end:].isspace():
             raise ValueError("more than one value")
     else:
         body = _decoder.decode(text)
@@ -220,9 +219,10 @@ class StateRoute:
                 self._tell_bad(point, mono_ms)  # the device itself does not know
             return False
         self._tell(point, value, mono_ms)
-        settling = False
-        if point.watcher is not None and live:
-            settling = self._watch(point, value, mono_ms, settle)
+        if point.watcher is None:
+            point.calm = True
+            return False
+        settling = live and self._watch(point, value, mono_ms, settle)
         point.settle()
         return settling
 

@@ -17,7 +17,7 @@ Columns of a point, beside the common ones:
 """
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,60 +49,36 @@ MISSING: Any = object()
 FLOAT_MAX = sys.float_info.max  # beyond any reading, and short of infinity
 
 
+# What a report means; None if it says nothing (null, or a happening that is none of ours). Raises
+# MalformedError for what cannot be a value of the point.
+Convert = Callable[[Any], Value | None]
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """How one point of one device is read: compiled once, used for each message."""
 
-    name: str
-    kind: ValueKind
     path: tuple[str, ...]
-    enum: Mapping[Any, Value | None] | None
-    figures: tuple[float, float, float] | None  # scale, least, greatest
-    invert: bool
+    value: Convert
     momentary: bool
     detail: tuple[tuple[str, tuple[str, ...]], ...]
-
-    def value(self, raw: Any) -> Value | None:
-        """What a report means; None if it says nothing (null, or a happening that is none of ours).
-
-        Raises MalformedError for what cannot be a value of this point.
-        """
-        if raw is None or (self.momentary and raw == ""):
-            return None
-        if self.enum is not None:
-            return self._listed(raw)
-        if self.figures is not None:
-            return _number(self.kind, raw, self.figures)
-        if not isinstance(raw, bool if self.kind is ValueKind.BOOL else str):
-            raise MalformedError(f"{self.name}: expected {self.kind}, found {raw!r:.40}")
-        value: Value = raw
-        return not value if self.invert else value
-
-    def _listed(self, raw: Any) -> Value | None:
-        assert self.enum is not None
-        key = (type(raw), raw) if isinstance(raw, str | bool | int) else None
-        if key not in self.enum:
-            if self.momentary:
-                return None
-            raise MalformedError(f"{self.name}: {raw!r:.40} is not listed")
-        found = self.enum[key]
-        return not found if self.invert and found is not None else found
 
 
 def compile_row(spec: PointSpec, invert: bool) -> Row:
     """The row of a point that passed `check_profile`."""
     raw = spec.binding
-    enum = raw.get("enum")
-    numeric = spec.kind in (ValueKind.INT, ValueKind.FLOAT)
-    least, greatest = raw.get("limits", (-FLOAT_MAX, FLOAT_MAX))
+    momentary = bool(raw.get("momentary", False)) or spec.edge is Edge.CREDENTIAL
+    if "enum" in raw:
+        convert = _listed(raw["enum"], spec.name, momentary, invert)
+    elif spec.kind in (ValueKind.INT, ValueKind.FLOAT):
+        least, greatest = raw.get("limits", (-FLOAT_MAX, FLOAT_MAX))
+        convert = _number(spec.kind, raw.get("scale", 1), least, greatest)
+    else:
+        convert = _plain(spec.kind, momentary, invert)
     return Row(
-        name=spec.name,
-        kind=spec.kind,
         path=split(raw.get("path", "")),
-        enum=None if enum is None else {(type(key), key): value for key, value in enum.items()},
-        figures=(raw.get("scale", 1), least, greatest) if numeric else None,
-        invert=invert,
-        momentary=bool(raw.get("momentary", False)) or spec.edge is Edge.CREDENTIAL,
+        value=convert,
+        momentary=momentary,
         detail=tuple((name, split(path)) for name, path in raw.get("detail", {}).items()),
     )
 
@@ -127,19 +103,56 @@ def fill(template: str, topic: str) -> str:
     return template.replace("{topic}", topic).replace("{base}", base)
 
 
-def _number(kind: ValueKind, raw: Any, figures: tuple[float, float, float]) -> int | float:
-    """A plausible number of that kind, also out of text. Raises MalformedError."""
-    if type(raw) is not float and type(raw) is not int:
-        raw = _number_in(kind, raw)
-    scale, least, greatest = figures
-    value: float = raw * scale
-    if not least <= value <= greatest:
-        raise MalformedError(f"found {value}, expected {least} to {greatest}")
-    if kind is ValueKind.FLOAT:
-        return float(value)
-    if scale == 1 and value != int(value):
-        raise MalformedError(f"expected {kind}, found {raw!r:.40}")
-    return round(value)
+def _listed(enum: Mapping[Any, Value | None], name: str, momentary: bool, invert: bool) -> Convert:
+    """Of a point whose reports are listed. `1` is not `true`, so types are compared too."""
+    known = {(type(key), key): value for key, value in enum.items()}
+
+    def convert(raw: Any) -> Value | None:
+        key = (type(raw), raw) if isinstance(raw, str | bool | int) else None
+        if key not in known:
+            if raw is None or momentary:
+                return None
+            raise MalformedError(f"{name}: {raw!r:.40} is not listed")
+        found = known[key]
+        return not found if invert and found is not None else found
+
+    return convert
+
+
+def _plain(kind: ValueKind, momentary: bool, invert: bool) -> Convert:
+    """Of a point that is told as text or as true and false."""
+    wanted: type[bool] | type[str] = bool if kind is ValueKind.BOOL else str
+
+    def convert(raw: Any) -> Value | None:
+        if raw is None or (momentary and raw == ""):
+            return None
+        if type(raw) is not wanted:
+            raise MalformedError(f"expected {kind}, found {raw!r:.40}")
+        value: bool | str = raw
+        return not value if invert else value
+
+    return convert
+
+
+def _number(kind: ValueKind, scale: float, least: float, greatest: float) -> Convert:
+    """Of a point that is told as a number, perhaps in text, and must be plausible."""
+    whole = kind is ValueKind.INT
+
+    def convert(raw: Any) -> Value | None:
+        if type(raw) is not float and type(raw) is not int:
+            if raw is None:
+                return None
+            raw = _number_in(kind, raw)
+        value: float = raw * scale
+        if not least <= value <= greatest:
+            raise MalformedError(f"found {value}, expected {least} to {greatest}")
+        if not whole:
+            return float(value)
+        if scale == 1 and value != int(value):
+            raise MalformedError(f"expected {kind}, found {raw!r:.40}")
+        return round(value)
+
+    return convert
 
 
 def _number_in(kind: ValueKind, raw: Any) -> float:

@@ -80,6 +80,7 @@ class Session:
         self._lasting = lasting
         self._client: paho.Client | None = None
         self._abandoned = False
+        self._blocked = False  # the loop waits for the socket to take more
         self._up_s: float | None = None  # since when, by the loop's clock
         self._closed: asyncio.Future[str] | None = None
         self._received = 0
@@ -143,7 +144,7 @@ class Session:
         """Connect and serve until the connection ends. Raises DeviceError."""
         loop = asyncio.get_running_loop()
         self._closed = loop.create_future()
-        self._abandoned, self._up_s = False, None
+        self._abandoned, self._blocked, self._up_s = False, False, None
         self._client = client = self._new_client()
         try:
             await self._connect(client)
@@ -174,6 +175,7 @@ class Session:
         sock = socket_of(client)
         if sock is None:
             raise DeviceError(f"{binding.host}:{binding.port}: closed at once")
+        client.on_socket_register_write = _flushed_by_us
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
 
@@ -292,13 +294,12 @@ class Session:
             return
         client.loop_write()
         sock = socket_of(client)
-        if sock is None:
-            return
-        loop = asyncio.get_running_loop()
-        if client.want_write():
-            loop.add_writer(sock.fileno(), self._flush)
-        else:
-            loop.remove_writer(sock.fileno())
+        blocked = sock is not None and client.want_write()
+        if blocked and not self._blocked:
+            asyncio.get_running_loop().add_writer(sock.fileno(), self._flush)
+        elif self._blocked and not blocked and sock is not None:
+            asyncio.get_running_loop().remove_writer(sock.fileno())
+        self._blocked = blocked
 
     def _leave(self, client: paho.Client) -> None:
         for answer in self._published.values():
@@ -306,6 +307,7 @@ class Session:
         client.on_disconnect = None
         if not self._abandoned and client.socket() is not None:
             client.disconnect()
+            client.loop_write()
         sock = socket_of(client)
         if sock is not None:
             sock.close()
@@ -358,6 +360,10 @@ class Session:
     def _acknowledge_now(self) -> None:
         self._acknowledge()
         self._flush()
+
+
+def _flushed_by_us(*_: object) -> None:
+    """Paho need not write each packet by itself: we write all of a turn at its end."""
 
 
 def _answer(future: "asyncio.Future[Any]", result: Any) -> None:

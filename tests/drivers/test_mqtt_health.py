@@ -111,6 +111,8 @@ GARBAGE = [
     b"",
     b"\xff\x00{",
     b"{",
+    b'{"contact": x}',
+    b'{"contact": true} {}',
     b"[1, 2]",
     b"null",
     b'"on"',
