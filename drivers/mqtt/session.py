@@ -3,7 +3,8 @@
 Rules:
 - Every connection has a fresh paho client, so nothing that was not sent is ever sent by a later
   one (RULES A4): what we publish leaves at once or not at all.
-- A session drains its socket, at most 64 messages a turn, so that no flood holds the loop.
+- A session drains its socket, at most 64 messages or 1 ms a turn, so that no flood holds the loop:
+  a call takes several turns from its press to its siren.
 - A *lasting* session (calls) is kept by the broker over our absence, and its messages are
   acknowledged once settled (see `held`): a dead disk must not stop the next call from coming.
 - An abandoned connection is reset, so that no bytes are sent after we gave them up.
@@ -13,6 +14,7 @@ import asyncio
 import random
 import socket
 import struct
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -32,6 +34,7 @@ from gateway.domain.errors import DeviceError
 from gateway.domain.points import WriteOutcome, WriteResult
 
 TURN_MESSAGES = 64
+TURN_S = 0.001
 
 TICK_S = 1.0
 CONNECT_S = 3.0
@@ -273,10 +276,11 @@ class Session:
         if client is None:
             return
         try:
+            until = time.perf_counter() + TURN_S
             for _ in range(TURN_MESSAGES):
                 before = self._received
                 client.loop_read()
-                if self._received == before:
+                if self._received == before or time.perf_counter() >= until:
                     break
             bound_packet(client, self.packet_max)
             self._flush()

@@ -2,9 +2,14 @@
 
 import asyncio
 import resource
+import signal
+import sqlite3
+import sys
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from end_to_end.court import Court, court
@@ -140,3 +145,69 @@ async def test_a_start_that_can_read_nothing_takes_up_what_the_store_holds_once_
     await here.has("call.raised")
     assert here.facts().count("gateway.started") == 2
     assert not here.platform.problems
+
+
+async def test_a_press_whose_commit_never_came_is_raised_by_the_next_start(here: Court) -> None:
+    await here.start()
+    await here.ready()
+    with sqlite3.connect(here.data / "gateway.db", isolation_level=None) as slow:
+        slow.execute("BEGIN IMMEDIATE")  # the card is busy, and stays so
+        assert await here.town.press("garden_sos")
+        siren = here.town.siren("garden_sos")
+        assert await here.town.until(lambda: siren.sounding, 5)
+        await here.kill()
+    assert "call.raised" not in here.facts()
+    await here.start()
+    await here.has("call.raised")
+    await here.ready()
+    assert await here.town.until(lambda: siren.sounding, 5)
+    assert here.facts().count("call.raised") == 1
+    assert (here.data / "calls.latch").read_bytes() == b""
+    assert not here.platform.problems
+
+
+async def test_a_changed_site_leaves_links_that_are_as_they_were_alone(here: Court) -> None:
+    await here.start()
+    await here.ready()
+    board = here.town.lines.buses["relays"]
+    before = connections(board)
+    assert before
+    sensor = here.folder / "devices" / "pir.yaml"
+    sensor.write_text(sensor.read_text().replace("Motion sensor", "New motion sensor"))
+    assert here.process is not None
+    here.process.send_signal(signal.SIGHUP)
+    changed = await here.has("site.changed")
+    assert changed.data["links"] == ["sensors"]
+    await here.ready()
+    assert connections(board) == before
+    assert await here.town.press("study_help")
+    siren = here.town.siren("study_help")
+    assert await here.town.until(lambda: siren.sounding, 5)
+
+
+def connections(face: Any) -> set[int]:
+    """The connections a device has now."""
+    return {id(one) for one in face._connections}
+
+
+async def test_asked_to_stop_it_says_so_and_is_gone_within_five_seconds(here: Court) -> None:
+    await here.start()
+    await here.ready()
+    began = time.monotonic()
+    assert await here.stop() == 0
+    assert time.monotonic() - began < 5
+    await here.start()
+    await here.has("gateway.stopped")
+    assert not here.platform.problems
+
+
+async def test_a_second_gateway_on_the_same_folder_is_told_so(here: Court) -> None:
+    await here.start()
+    await here.ready()
+    assert here.process is not None
+    command = (sys.executable, "-m", "gateway", "--site", here.folder, "--data", here.data)
+    second = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.PIPE)
+    _, said = await second.communicate()
+    assert second.returncode == 1
+    assert f"is in use by process {here.process.pid}: stop it".encode() in said
+    assert b"Traceback" not in said
