@@ -99,8 +99,8 @@ def due(draft: Draft, booking: Booking) -> None:
 
 
 def due_in_ms(draft: Draft, booking: Booking) -> int | None:
-    """How long until `due` is next worth asking."""
-    if booking.facility not in draft.site.facilities:
+    """How long until `due` is next worth asking; never on a clock that nobody trusts."""
+    if booking.facility not in draft.site.facilities or not draft.now.trusted:
         return None
     return _due_wall_ms(draft, booking) - draft.now.wall_ms
 
@@ -110,7 +110,9 @@ def _due_wall_ms(draft: Draft, booking: Booking) -> int:
     times = [terms.end_ms]
     match booking.status:
         case BookingStatus.ENFORCED:
-            times += [terms.start_ms] if terms.start_ms > draft.now.wall_ms else []
+            coming = terms.start_ms > draft.now.wall_ms
+            inside = coming or overlaps.somebody_inside(draft, booking.id)
+            times += [terms.start_ms] if inside else []
             times += [terms.start_ms + settings.no_show_grace_ms] if booking.grace_observed else []
         case BookingStatus.CHECKED_IN:
             times += [] if booking.warned else [terms.end_ms - settings.warn_before_end_ms]

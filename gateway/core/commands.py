@@ -67,9 +67,9 @@ def due(draft: Draft, seen: CommandSeen) -> None:
         draft.drop(CommandSeen, seen.id)
 
 
-def due_in_ms(draft: Draft, seen: CommandSeen) -> int:
+def due_in_ms(draft: Draft, seen: CommandSeen) -> int | None:
     """How long until `due` is worth asking."""
-    return seen.expires_ms + DAY_MS - draft.now.wall_ms
+    return seen.expires_ms + DAY_MS - draft.now.wall_ms if draft.now.trusted else None
 
 
 def _refusal(draft: Draft, event: CommandReceived) -> Reason | None:

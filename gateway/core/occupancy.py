@@ -13,7 +13,7 @@ from gateway.core import arrival, grace, passage
 from gateway.core.draft import Draft
 from gateway.core.layout import layout
 from gateway.domain.bookings import Booking, BookingStatus
-from gateway.domain.now import DAY_MS, Elapsed
+from gateway.domain.now import DAY_MS, MINUTE_MS, Elapsed
 from gateway.domain.points import Reading
 from gateway.domain.records import Fact
 from gateway.domain.site import Door, Facility, PresenceSensor, SensorKind
@@ -21,6 +21,7 @@ from gateway.domain.subjects import Subject
 from gateway.domain.visits import Grant, RoomStatus, Visit
 
 DOOR_CLOSES_MS = 15_000  # presence this soon after a leaving is the one who leaves
+LOOK_AGAIN_MS = MINUTE_MS
 VISIT_LONGEST_MS = DAY_MS  # where nothing here can see its end
 
 
@@ -154,12 +155,16 @@ def visit_due_in_ms(draft: Draft, visit: Visit) -> int | None:
         return 0
     living = living_sensors(draft, facility)
     booked_ms = _booked_ms(draft, visit)
-    if not living and booked_ms is not None:
-        return booked_ms
+    waits = []
     if visit.leaving is not None:
         vacant_ms = draft.site.settings.booking.vacant_ms
-        return max(0, vacant_ms - visit.leaving.at(draft.now))
-    return None if living else max(0, VISIT_LONGEST_MS - visit.spent.at(draft.now))
+        # A sensor that comes back may tell what none could tell before.
+        again_ms = 0 if living or booked_ms is None else LOOK_AGAIN_MS
+        waits.append(max(again_ms, vacant_ms - visit.leaving.at(draft.now)))
+    if not living:
+        longest_ms = max(0, VISIT_LONGEST_MS - visit.spent.at(draft.now))
+        waits.append(longest_ms if booked_ms is None else max(booked_ms, _distrust_ms(draft)))
+    return min(waits, default=None)
 
 
 def close_visit(draft: Draft, visit: Visit, why: str) -> None:
@@ -253,6 +258,10 @@ def _booked_ms(draft: Draft, visit: Visit) -> int | None:
     if visit.entered_ms >= end_ms:
         end_ms += draft.site.settings.booking.return_after_end_ms
     return max(0, end_ms - draft.now.wall_ms)
+
+
+def _distrust_ms(draft: Draft) -> int:
+    return 0 if draft.now.trusted else LOOK_AGAIN_MS
 
 
 def _room(draft: Draft, facility: Facility) -> RoomStatus:

@@ -447,6 +447,10 @@ class World:
         self.edge(button, True)
         self.pass_through(door)
 
+    def lock_acts(self, action: str, **detail: Value) -> None:
+        """The lock on the air tells what its own users did."""
+        self.tell(PointEdge(ref("lock/action"), action, detail=detail))
+
     def pin(self, door: str, pin: str, identifier: str | None = None) -> Reply:
         digest = Secret(f"pin:{pin}")
         return self.present(door, Presented(CredentialKind.PIN, digest, identifier))

@@ -2,10 +2,10 @@
 
 import pytest
 from core.harness import DESK, REFUSED, UNKNOWN, World
-from core.sites import court, door, facility, ref
+from core.sites import court, door, facility
 
 from gateway.domain.bookings import BookingStatus
-from gateway.domain.events import CommandReceived, DoorOverridden, PointEdge
+from gateway.domain.events import CommandReceived, DoorOverridden
 from gateway.domain.now import HOUR_MS
 from gateway.domain.points import Lease, Level, Pulse
 from gateway.domain.records import Fact
@@ -512,13 +512,9 @@ def test_a_scheduled_door_stays_shut_on_a_clock_nobody_trusts(world: World) -> N
 # --- locks of their own mind (A9) ---------------------------------------------------------------
 
 
-def own(world: World, action: str, **detail: object) -> None:
-    world.tell(PointEdge(ref("lock/action"), action, detail=detail))  # type: ignore[arg-type]
-
-
 def test_an_opening_by_the_locks_own_user_is_recorded_with_the_slot(world: World) -> None:
     """A9"""
-    own(world, "keypad_unlock", action_source_name="keypad", action_user=4)
+    world.lock_acts("keypad_unlock", action_source_name="keypad", action_user=4)
     world.read("lock/state", "unlocked")
     told = world.last(Fact.LOCK_OWN_CREDENTIAL)
     assert (told.data["slot"], told.data["action"]) == (4, "keypad_unlock")
@@ -527,8 +523,8 @@ def test_an_opening_by_the_locks_own_user_is_recorded_with_the_slot(world: World
 
 def test_our_own_release_reported_back_is_no_own_credential(world: World) -> None:
     """A9"""
-    own(world, "unlock", action_source_name="remote", action_user=65535)
-    own(world, "lock", action_source_name="auto")
+    world.lock_acts("unlock", action_source_name="remote", action_user=65535)
+    world.lock_acts("lock", action_source_name="auto")
     assert world.facts(Fact.LOCK_OWN_CREDENTIAL) == []
 
 
@@ -539,7 +535,7 @@ def test_the_knob_inside_is_an_exit(world: World) -> None:
     world.read("lock/state", "unlocked")
     world.read("lock/state", "locked")
     world.wait(minutes=1)
-    own(world, "manual_unlock", action_source_name="manual")
+    world.lock_acts("manual_unlock", action_source_name="manual")
     world.read("lock/state", "unlocked")
     assert len(world.facts(Fact.EXIT)) == 1
     assert len(world.facts(Fact.ENTERED)) == 1
@@ -558,7 +554,7 @@ def test_the_locks_own_user_explains_the_contact() -> None:
         egress=Egress.MECHANICAL,
     )
     world = World(court(doors=[both]))
-    own(world, "rfid_unlock", action_user=2)
+    world.lock_acts("rfid_unlock", action_user=2)
     world.wait(seconds=3)
     world.open("vault")
     assert world.facts(Fact.DOOR_FORCED) == []
