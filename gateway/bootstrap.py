@@ -238,7 +238,9 @@ class Gateway:
         host = self.site.settings.listen.rpartition(":")[0]
         address = self.folder.path / LISTENING
         try:
-            address.write_text(f"{host}:{server.port}\n")
+            fresh = address.with_suffix(".new")
+            fresh.write_text(f"{host}:{server.port}\n")
+            fresh.replace(address)  # whoever sees it sees all of it
             stack.callback(_forget, address)
         except OSError as error:  # on a disk that takes nothing: commands here must be told (X1)
             log.warning("address_not_kept", file=str(address), why=str(error))
