@@ -82,7 +82,7 @@ async def running(template: Path, folder: Path) -> AsyncIterator[Demo]:
         written = _site_folder(template, folder, world.overrides, port)
         data = folder / "data"
         data.mkdir(mode=0o700)
-        token = ApiTokens(data).add("demo", Role.TECHNICIAN, _wall_ms())
+        token = ApiTokens(data).add("demo", Role.DESK, _wall_ms())
         demo = Demo(site, world, platform, folder, token, broker)
         gateway = await _gateway(written, data, folder / "gateway.log")
         stack.push_async_callback(_ended, gateway)
