@@ -408,6 +408,9 @@ class World:
             if reading.ref.device == device and reading.value is not None:
                 self.read(reading.ref, reading.value)
 
+    def tell_health(self, device: str, health: Health, code: str = "device_silent") -> None:
+        self.tell(DeviceHealthChanged(device, health, code))
+
     def link(self, link: str, health: Health) -> None:
         self.tell(LinkHealthChanged(link, health))
 
