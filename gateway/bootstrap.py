@@ -1,6 +1,7 @@
 """The only place that builds concrete parts."""
 
 import asyncio
+import gc
 import os
 import random
 import secrets
@@ -121,6 +122,8 @@ class Gateway:
             stack.push_async_callback(self._cancel, tasks)
             log.info("started", site=self.site.id, boot=self.clock.now().boot, version=VERSION)
             tasks += await self._services(stack)
+            gc.collect()
+            gc.freeze()  # what is here now stays: to walk it again and again would delay a call
             systemd.notify("READY=1")
             await self._until(stop, tasks)
             systemd.notify("STOPPING=1")

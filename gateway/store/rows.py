@@ -26,6 +26,8 @@ from gateway.ports import Stamped
 
 SALT_BYTES = 16
 
+# canonical as it stands, its keys sorted: only what a rule stated is left to be sorted
+_PAYLOAD = b'{"at_ms":%d,"boot":%b,"data":%b,"mono_ms":%d,"timeline":%d,"trust":"%b","type":"%b"}'
 _COLUMNS = {fact: (fact.value, retention_of(fact).value) for fact in Fact}
 
 
@@ -64,11 +66,14 @@ def seal(
     records: Iterable[Stamped], head: Head, salt: Callable[[int], bytes]
 ) -> tuple[list[JournalRow], Head]:
     """The rows of records that follow the head, and the head after them."""
-    rows = []
+    rows: list[JournalRow] = []
     number, chain = head.number, head.chain
-    for stamped in records:
+    sealed = tuple(records)
+    salts = salt(SALT_BYTES * len(sealed))  # once: the interpreter's lock is let go of for each
+    for index, stamped in enumerate(sealed):
         number += 1
-        rows.append(_seal_one(stamped, number, number - head.base, chain, salt))
+        own = salts[index * SALT_BYTES : (index + 1) * SALT_BYTES]
+        rows.append(_seal_one(stamped, number, number - head.base, chain, own))
         chain = rows[-1].chain
     return rows, head._replace(number=number, chain=chain)
 
@@ -121,27 +126,23 @@ def _plain(value: Any) -> Any:
     return value if isinstance(value, str | int | None) else str(value)
 
 
-def _seal_one(
-    stamped: Stamped, number: int, seq: int, previous: bytes, salt: Callable[[int], bytes]
-) -> JournalRow:
+def _seal_one(stamped: Stamped, number: int, seq: int, previous: bytes, salt: bytes) -> JournalRow:
     record, now = stamped.record, stamped.now
     fact, retention = _COLUMNS[record.fact]
-    payload = canonical(
-        {
-            "type": fact,
-            "at_ms": now.wall_ms,
-            "mono_ms": now.mono_ms,
-            "boot": now.boot,
-            "trust": now.trust.value,
-            "timeline": now.timeline,
-            "data": record.data,
-        }
+    payload = _PAYLOAD % (
+        now.wall_ms,
+        to_json(now.boot),
+        canonical(record.data),
+        now.mono_ms,
+        now.timeline,
+        now.trust.encode(),
+        fact.encode(),
     )
     personal = personal_salt = of_personal = None
     if record.personal:
         personal = canonical(record.personal)
-        personal_salt = salt(SALT_BYTES)
-        of_personal = personal_digest(personal_salt, personal)
+        personal_salt = salt
+        of_personal = personal_digest(salt, personal)
     digest = hashlib.sha256(payload).digest()
     chain = chain_next(previous, seq, digest, of_personal or NO_PERSONAL)
     columns = (number, fact, retention, now.wall_ms, now.trusted, record.urgent, payload, digest)

@@ -18,6 +18,7 @@ import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn, TypeVar
 
@@ -66,9 +67,8 @@ def _upsert(table: Table) -> str:
 
 
 _APPEND = compiled(insert(journal))
-ROWS_AT_ONCE = 16
 _ONE_ROW = _APPEND[_APPEND.index("VALUES") + len("VALUES ") :]
-_APPEND_MANY = _APPEND + f", {_ONE_ROW}" * (ROWS_AT_ONCE - 1)
+_APPEND_SO_MANY = {count: _APPEND + f", {_ONE_ROW}" * (count - 1) for count in (64, 16, 4, 2, 1)}
 _PUT = _upsert(entity)
 _DROP = compiled(delete(entity).where(entity.c.kind == "", entity.c.id == ""))
 _META = _upsert(meta)
@@ -332,10 +332,13 @@ def _execute(connection: Connection, work: Work) -> None:
     """
     through = connection.connection.cursor()
     for statement, rows in work:
-        left = rows
-        while len(left) >= ROWS_AT_ONCE and statement == _APPEND:
-            through.execute(_APPEND_MANY, [value for row in left[:ROWS_AT_ONCE] for value in row])
-            left = left[ROWS_AT_ONCE:]
-        if left:
-            through.executemany(statement, left)
+        if statement is not _APPEND:
+            if rows:
+                through.executemany(statement, rows)
+            continue
+        done = 0
+        for count, many in _APPEND_SO_MANY.items():
+            while len(rows) - done >= count:
+                through.execute(many, [*chain.from_iterable(rows[done : done + count])])
+                done += count
     through.close()
