@@ -3,12 +3,20 @@
 import asyncio
 import time
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gateway.cli.options import REFUSED, WRONG_USE, AsJson, SiteFolder, fail, show, table
+from gateway.cli.options import (
+    REFUSED,
+    WRONG_USE,
+    AsJson,
+    SiteFolder,
+    fail,
+    loaded_site,
+    show,
+    table,
+)
 
 if TYPE_CHECKING:
     from gateway.domain.events import CredentialPresented, PointEdge
@@ -66,7 +74,7 @@ class Collected:
 @app.command("list")
 def list_devices(site: SiteFolder, as_json: AsJson = False) -> None:
     """Show the devices of a site, with their profiles and links."""
-    loaded = _load(site)
+    loaded = loaded_site(site)
     devices = loaded.equipment.devices.values()
     rows = [(d.id, d.profile, d.link, d.place, d.name.en) for d in devices]
     head = ("device", "profile", "link", "place", "name")
@@ -81,7 +89,7 @@ def read(
     as_json: AsJson = False,
 ) -> None:
     """Read a device once, over its own link, and show what it says."""
-    loaded = _load(site)
+    loaded = loaded_site(site)
     name, _, point = device.partition("/")
     _known(loaded, name)
     collected = asyncio.run(_collect(loaded, name, within))
@@ -106,7 +114,7 @@ def write(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
     """Write one point once: a relay clicks, a strike releases. Not while the gateway runs."""
-    loaded = _load(site)
+    loaded = loaded_site(site)
     name, _, what = point.partition("/")
     spec = loaded.equipment.profiles[_known(loaded, name).profile].points.get(what)
     if spec is None or spec.setpoint is None:
@@ -130,17 +138,6 @@ def _value(text: str) -> "Value":
         return float(text)
     except ValueError:
         return text
-
-
-def _load(folder: Path) -> "Site":
-    from config.site import load_site  # noqa: PLC0415
-    from drivers.registry import kinds  # noqa: PLC0415
-    from gateway.domain.errors import ConfigError  # noqa: PLC0415
-
-    try:
-        return load_site(folder, kinds())
-    except ConfigError as error:
-        fail(error, WRONG_USE)
 
 
 def _known(site: "Site", device: str) -> Any:

@@ -4,9 +4,12 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
+
+if TYPE_CHECKING:
+    from gateway.domain.site import Site
 
 SiteFolder = Annotated[
     Path, typer.Option("--site", envvar="COMMONS_SITE", help="The folder of the site's files.")
@@ -40,3 +43,15 @@ def table(rows: Sequence[tuple[object, ...]], head: tuple[str, ...]) -> str:
     lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
              for row in texts)  # fmt: skip
     return "\n".join(line.rstrip() for line in lines)
+
+
+def loaded_site(folder: Path) -> "Site":
+    """The site of a folder; a wrong one ends the command with everything that is wrong."""
+    from config.site import load_site  # noqa: PLC0415
+    from drivers.registry import kinds  # noqa: PLC0415
+    from gateway.domain.errors import ConfigError  # noqa: PLC0415
+
+    try:
+        return load_site(folder, kinds())
+    except ConfigError as error:
+        fail(error, WRONG_USE)

@@ -2,12 +2,20 @@
 
 import asyncio
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gateway.cli.options import UNREACHABLE, WRONG_USE, AsJson, SiteFolder, fail, show, table
+from gateway.cli.options import (
+    UNREACHABLE,
+    WRONG_USE,
+    AsJson,
+    SiteFolder,
+    fail,
+    loaded_site,
+    show,
+    table,
+)
 
 if TYPE_CHECKING:
     from gateway.domain.site import Link, Site
@@ -23,7 +31,7 @@ def scan(
     as_json: AsJson = False,
 ) -> None:
     """Show what is on a link. It only reads; no gateway may use a Modbus line meanwhile."""
-    loaded = _load(site)
+    loaded = loaded_site(site)
     found = loaded.equipment.links.get(link)
     if found is None:
         fail(f"no link {link!r}; there is {', '.join(loaded.equipment.links)}", WRONG_USE)
@@ -101,14 +109,3 @@ def _cell(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{key}: {one}" for key, one in value.items())
     return str(value)
-
-
-def _load(folder: Path) -> "Site":
-    from config.site import load_site  # noqa: PLC0415
-    from drivers.registry import kinds  # noqa: PLC0415
-    from gateway.domain.errors import ConfigError  # noqa: PLC0415
-
-    try:
-        return load_site(folder, kinds())
-    except ConfigError as error:
-        fail(error, WRONG_USE)

@@ -21,8 +21,6 @@ FIELDS_MAX = 9  # eight and an id
 
 # What is longer, with the reason why it is better so.
 LONGER: dict[str, str] = {
-    "gateway/core/access.py": "the grounds of access are one order, read from top to bottom",
-    "gateway/core/emergency.py": "the life of a call is one table",
     "gateway/store/migrations/versions/0001_first_tables.py:upgrade": "a migration is a list",
     "gateway/domain/events.py:SnapshotReceived": "what the wire carries, plus what was found",
     "gateway/domain/records.py:JournalRecord": "a row of the journal as it lies there",

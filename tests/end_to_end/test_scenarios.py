@@ -96,4 +96,7 @@ async def test_x2_nonsense_on_the_radio_is_counted_and_opens_nothing(here: Court
         await client.publish("keypads/study/presented", b"", retain=True)
     await here.platform.subject("ada", pin="482913")
     await here.platform.book("b1", "study", ["ada"], here.window(-5, 60))
+    assert not here.town.door("study_door").pulses
     await here.opens("study_door", "482913")
+    await here.has("access.granted")
+    assert here.facts().count("access.granted") == 1
