@@ -5,8 +5,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from gateway.domain.charging import Outlet
 from gateway.domain.now import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
 from gateway.domain.points import PointRef
+from gateway.domain.power import Circuit
 from gateway.domain.profile import PointSpec, PollClass, Profile
 
 
@@ -143,6 +145,8 @@ class Facility:
     doors: tuple[str, ...] = ()
     way: tuple[str, ...] = ()
     sensors: tuple[PresenceSensor, ...] = ()
+    open_hours: WeeklyHours | None = None  # None: always
+    outlet: Outlet | None = None
 
 
 class Wiring(StrEnum):
@@ -224,6 +228,7 @@ class FireZone:
     input: PointRef
     doors: tuple[str, ...]
     active: bool = True  # the value that means fire
+    outlets: tuple[str, ...] = ()  # facilities whose power it cuts (A3, C2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -349,3 +354,4 @@ class Site:
     equipment: Equipment
     safety: Safety
     settings: Settings
+    circuits: Mapping[str, Circuit] = field(default_factory=dict)

@@ -7,11 +7,13 @@ from typing import Any, TypeVar
 
 from gateway.domain.bookings import Authority, Booking, CommandSeen
 from gateway.domain.calls import Call, CallPointStatus, FireLatch
+from gateway.domain.charging import ChargingSession, OutletStatus
 from gateway.domain.entity import Entity
 from gateway.domain.faults import DeviceStatus, Fault
 from gateway.domain.reasons import Reason, reason
 from gateway.domain.records import Record
 from gateway.domain.subjects import Credential, StandingRight, Subject
+from gateway.domain.utilization import Usage
 from gateway.domain.visits import DoorStatus, ReaderStatus, RoomStatus, Visit
 
 E = TypeVar("E", bound=Entity)
@@ -23,16 +25,19 @@ KINDS: dict[str, type[Entity]] = {
         Booking,
         Call,
         CallPointStatus,
+        ChargingSession,
         CommandSeen,
         Credential,
         DeviceStatus,
         DoorStatus,
         Fault,
         FireLatch,
+        OutletStatus,
         ReaderStatus,
         RoomStatus,
         StandingRight,
         Subject,
+        Usage,
         Visit,
     )
 }

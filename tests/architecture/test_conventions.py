@@ -23,6 +23,7 @@ FIELDS_MAX = 9  # eight and an id
 LONGER: dict[str, str] = {
     "gateway/store/migrations/versions/0001_first_tables.py:upgrade": "a migration is a list",
     "gateway/domain/events.py:SnapshotReceived": "what the wire carries, plus what was found",
+    "gateway/domain/site.py:Facility": "what a site says of one thing, in one file",
     "gateway/domain/records.py:JournalRecord": "a row of the journal as it lies there",
 }
 
