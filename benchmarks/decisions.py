@@ -38,7 +38,7 @@ async def measure(seconds: float) -> tuple[float, float]:
         people = [Subject("ada"), Credential("c", "ada", CredentialKind.PIN, digest)]
         store.commit(Batch(1, (), tuple(Put(entity) for entity in [*entities, *people])))
         loaded = store.open()
-        readings = Readings(clock.mono_ms)
+        readings = Readings()
         engine = Engine(
             Step(site, loaded, readings),
             Reconciler(lambda _: None, clock.mono_ms()),

@@ -89,7 +89,7 @@ async def whole(port: int, folder: Path) -> float:
     site, clock = small_site(), SystemClock("bench")
     store = SqliteStore(folder / "gateway.db")
     loaded = store.open()
-    readings = Readings(clock.mono_ms)
+    readings = Readings()
     reconciler = Reconciler(lambda _: None, clock.mono_ms())
     engine = Engine(Step(site, loaded, readings), reconciler, readings, store, clock)
     engine.start(loaded.head, {})

@@ -22,6 +22,8 @@ from drivers.registry import kinds
 from gateway.api.desk import Desk
 from gateway.domain.errors import ConfigError, GatewayError, StoreError
 from gateway.domain.events import SiteChanged, Started, Stopping
+from gateway.domain.faults import Health
+from gateway.domain.now import MINUTE_MS
 from gateway.domain.points import PointRef
 from gateway.domain.profile import SetpointSpec
 from gateway.domain.records import Position
@@ -88,7 +90,7 @@ class Gateway:
         self._head = loaded.head
         self._clock_moved = self.clock.remember(loaded.meta)
         self.latch = CallLatch(latch_file(options.data))
-        self.readings = Readings(self.clock.mono_ms)
+        self.readings = Readings()
         step = Step(self.site, loaded, self.readings, lost=lost)
         reconciler = Reconciler(self._setpoint_spec, self.clock.mono_ms())
         self.engine = Engine(step, reconciler, self.readings, self.store, self.clock)
@@ -162,12 +164,16 @@ class Gateway:
         return [asyncio.create_task(service) for service in services]
 
     async def _first_look(self) -> None:
-        """Let the links see every device once, within reason, before others take processor time."""
+        """Let every link come up and what is polled be seen, before others take processor time."""
         with suppress(TimeoutError):
             async with asyncio.timeout(FIRST_LOOK_S):
-                devices = self.site.equipment.devices
-                while None in map(self.readings.worst_age_ms, devices):  # noqa: ASYNC110 (a start's)
+                while not self._looked():  # noqa: ASYNC110 (a start's)
                     await asyncio.sleep(0.01)
+
+    def _looked(self) -> bool:
+        said = self.views.health()
+        up = all(said[f"link:{link}"] is not Health.UNKNOWN for link in self.site.equipment.links)
+        return up and not self.readings.unheard(MINUTE_MS)  # a battery's button may wait for hours
 
     def _keep(self, meta: Mapping[str, str]) -> None:
         self.engine.do(lambda: self.store.set_meta(meta))

@@ -4,7 +4,7 @@ Rules: a point not seen since the start is unknown; a device that fell silent ma
 readings stale; freshness belongs to the group that was read, and is set by the driver itself.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 
 from gateway.domain.points import Freshness, PointRef, Quality, Reading
@@ -13,8 +13,7 @@ from gateway.domain.points import Freshness, PointRef, Quality, Reading
 class Readings:
     """Latest values and freshness cells. Written in the event loop only."""
 
-    def __init__(self, mono_ms: Callable[[], int]) -> None:
-        self._mono_ms = mono_ms
+    def __init__(self) -> None:
         self._latest: dict[PointRef, Reading] = {}
         self._cells: dict[str, list[Freshness]] = {}
         self._cell_of: dict[PointRef, Freshness] = {}
@@ -28,13 +27,10 @@ class Readings:
         heard = [c.heard_ms for c in self._cells.get(device, ()) if c.heard_ms is not None]
         return max(heard, default=None)
 
-    def worst_age_ms(self, device: str) -> int | None:
-        """The age of the group of the device that is most behind; None until all were heard."""
-        ages = [
-            None if cell.heard_ms is None else self._mono_ms() - cell.heard_ms
-            for cell in self._cells.get(device, ())
-        ]
-        return None if not ages or None in ages else max(age for age in ages if age is not None)
+    def unheard(self, within_ms: int) -> bool:
+        """Some group that is due so soon again was never heard."""
+        cells = (cell for cells in self._cells.values() for cell in cells)
+        return any(cell.heard_ms is None and cell.expected_ms <= within_ms for cell in cells)
 
     def all(self) -> Iterable[Reading]:
         """Every reading there is."""

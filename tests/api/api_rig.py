@@ -198,7 +198,7 @@ def built(folder: Path, site: Site | None = None) -> Parts:
     clock = RealClock()
     store = SqliteStore(folder / FILE, StoreOptions(ballast_bytes=0))
     loaded = store.open()
-    readings = Readings(clock.mono_ms)
+    readings = Readings()
     reconciler = Reconciler(lambda ref: _spec(site, ref), clock.mono_ms())
     engine = Engine(Step(site, loaded, readings), reconciler, readings, store, clock)
     latch = CallLatch(folder / "latch")

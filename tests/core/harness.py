@@ -122,7 +122,7 @@ class World:
             self.settle()
 
     def _build(self) -> None:
-        self.readings = Readings(lambda: self.mono_ms)
+        self.readings = Readings()
         self.step = Step(
             self.site,
             Loaded(tuple(self.disk.entities.values()), Position("e", 0), {}),

@@ -37,7 +37,7 @@ class Bench:
     def __init__(self, write_every_min: float = 0) -> None:
         spec = SetpointSpec(SetpointKind.LEVEL, write_every_min=write_every_min)
         self.ms = 0
-        self.readings = Readings(lambda: self.ms)
+        self.readings = Readings()
         self.reconciler = Reconciler(lambda _: spec, 0)
 
     def now(self) -> Now:

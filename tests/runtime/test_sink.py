@@ -17,7 +17,7 @@ from gateway.store.store import SqliteStore
 
 async def test_a_dead_link_leaves_no_reading_that_looks_alive(tmp_path) -> None:
     clock = SystemClock("t")
-    readings = Readings(clock.mono_ms)
+    readings = Readings()
     step = Step(small_site(), Loaded((), Position("", 0), {}), readings)
     store = SqliteStore(tmp_path / "gateway.db")
     engine = Engine(step, Reconciler(lambda _: None, 0), readings, store, clock)

@@ -34,7 +34,7 @@ class Site:
     def __init__(self, entities: tuple[Entity, ...] = PEOPLE, lost: str = "") -> None:
         epoch = "" if lost and not entities else "e"
         loaded = Loaded(entities, Position(epoch, 0), {})
-        self.step = Step(small_site(), loaded, Readings(lambda: self.mono_ms), lost=lost)
+        self.step = Step(small_site(), loaded, Readings(), lost=lost)
         self.mono_ms = 1_000
         self.serial = 0
         self.replies: list[Reply] = []

@@ -218,7 +218,7 @@ async def gateway(
     store = CardStore(folder / "journal.db", StoreOptions(machine=machine, ballast_bytes=0))
     loaded = store.open()
     site = calling_site(channels or {})
-    readings = Readings(clock.mono_ms)
+    readings = Readings()
     engine = Engine(
         Step(site, loaded, readings),
         Reconciler(_spec(site), clock.mono_ms()),
