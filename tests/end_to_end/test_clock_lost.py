@@ -7,14 +7,14 @@ import pytest
 from end_to_end.court import Court, court
 from fixtures.broker import Broker
 
-GRACE_S = 2
+GRACE_S = 1
 LIBRARIES = sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
 pytestmark = pytest.mark.skipif(not LIBRARIES, reason="no libfaketime here (apt: faketime)")
 
 
 @pytest.fixture
 async def quick(tmp_path: Path, broker: Broker) -> AsyncIterator[Court]:
-    """The court, where a booking waits two seconds for its holder."""
+    """The court, where a booking waits a second for its holder."""
     change = {"settings": {"booking": {"no_show_grace_s": GRACE_S}}}
     async with court(tmp_path, broker, change) as served:
         yield served
@@ -51,7 +51,7 @@ async def test_in_1970_holder_and_staff_get_in_calls_sound_and_nothing_is_ended(
     await here.platform.subject("ada", pin="482913")
     await here.platform.subject("rolf", pin="735120", roles=["staff"])
     await here.platform.right("r1", "rolf", ["study_door"])
-    start_ms, end_ms = here.window(0.1, 60)
+    start_ms, end_ms = here.window(1 / 60, 60)
     assert (await here.platform.book("b1", "study", ["ada"], (start_ms, end_ms))).accepted
 
     await here.kill()
@@ -65,7 +65,7 @@ async def test_in_1970_holder_and_staff_get_in_calls_sound_and_nothing_is_ended(
     assert await here.town.press("study_help")
     siren = here.town.siren("study_help")
     assert await here.town.until(lambda: siren.sounding, 5), here.log.read_text()
-    over = start_ms + (GRACE_S + 2) * 1000
+    over = start_ms + (GRACE_S + 1) * 1000
     await here.sees("/status", lambda found: found["clock"]["wall_ms"] > over, 30)
     await here.opens("study_door", "482913")
 
