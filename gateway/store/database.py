@@ -47,9 +47,12 @@ def connect_writer(path: Path) -> Connection:
     return engine.connect()
 
 
-def reader_engine(path: Path, *, immutable: bool = False, pooled: bool = True) -> Engine:
-    """Read-only connections, for any thread; immutable: nobody at all can write the file."""
-    where = f"file:{quote(str(path))}?{'immutable=1' if immutable else 'mode=ro'}"
+def reader_engine(path: Path, *, alone: bool = False, pooled: bool = True) -> Engine:
+    """Read-only connections, for any thread; alone: nobody writes, nor can anything be written."""
+    how = "mode=ro"
+    if alone:  # the log's index is then kept in memory, for a full disk has no room for it
+        how = "mode=ro&readonly_shm=1" if log_of(path).exists() else "immutable=1"
+    where = f"file:{quote(str(path))}?{how}"
 
     def connect() -> sqlite3.Connection:
         return sqlite3.connect(

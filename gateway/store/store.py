@@ -41,7 +41,6 @@ from gateway.store.database import (
     connect_writer,
     disk_full,
     forget_cached,
-    log_of,
     reader_engine,
     storage_errors,
 )
@@ -125,11 +124,11 @@ class SqliteStore:
             raise
 
     def peek(self) -> Loaded:
-        """What a store holds that cannot be opened for writing: its disk went read-only.
+        """What a store holds that cannot be opened for writing: its disk takes nothing.
 
         With it a gateway that starts on such a disk knows its people and calls (RULES X1).
         """
-        engine = reader_engine(self.path, immutable=not log_of(self.path).exists())
+        engine = reader_engine(self.path, alone=True)
         try:
             with storage_errors("read", self.path), engine.connect() as connection:
                 connection.exec_driver_sql("BEGIN")

@@ -109,10 +109,12 @@ async def test_a_start_on_a_card_that_takes_nothing_knows_its_people_and_answers
     await ada_has_the_study(here)
     await here.opens("study_door", "482913")
     await here.kill()
+    await here.platform.offline()
     await here.start(*FULL)
     with disk_takes_nothing(here):
+        await here.opens("study_door", "482913")  # nobody but the card can have told of her
+        await here.platform.online()
         await here.until(lambda: "storage lost" in here.platform.cover.alarms, 15, "no alarm")
-        await here.opens("study_door", "482913")
         assert await here.town.press("garden_sos")
         siren = here.town.siren("garden_sos")
         assert await here.town.until(lambda: siren.sounding, 5)

@@ -201,6 +201,27 @@ def test_a_disk_that_went_read_only_can_still_be_read_at_a_start(
         found.commit(batch(1, [granted()]))
 
 
+@pytest.mark.parametrize("left", ["", "-wal -shm"], ids=["closed", "killed"])
+def test_a_disk_that_takes_nothing_can_still_be_read_at_a_start(
+    tmp_path: Path, path: Path, left: str
+) -> None:
+    store = SqliteStore(path, OPTIONS)
+    head = store.open().head
+    store.commit(batch(1, [granted()], [Put(Subject("s-1"))]))
+    if not left:
+        store.close()
+    card = tmp_path / "card"
+    card.mkdir()
+    for ending in ["", *left.split()]:
+        shutil.copy(f"{path}{ending}", card)
+    found = SqliteStore(card / path.name, OPTIONS)
+    with files_up_to(0):
+        with pytest.raises(StoreError):
+            found.open()
+        loaded = found.peek()
+    assert (loaded.head, loaded.entities) == ((head.epoch, 1), (Subject("s-1"),))
+
+
 def test_a_folder_that_cannot_be_written_is_a_store_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StoreError, match=r"open .*gateway\.db: .*File exists"):
