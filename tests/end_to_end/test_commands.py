@@ -44,24 +44,29 @@ async def test_the_desk_answers_a_call_from_the_terminal(here: Court) -> None:
     cleared = await here.has("call.cleared")
     assert cleared.data["outcome"] == "false"
     assert cleared.data["person"] == "Dora"
-    assert (await said("status", *data))["storage"]["lost"] is False
-    assert (await said("journal", "verify", *data))["damages"] == []
+    status, verdict = await asyncio.gather(said("status", *data), said("journal", "verify", *data))
+    assert status["storage"]["lost"] is False
+    assert verdict["damages"] == []
 
 
 async def test_a_technician_reads_writes_and_scans_from_the_ladder(here: Court) -> None:
     site = ("--site", here.folder)
-    code, out, _ = await commons("check", *site)
+    (code, out, _), listed, board = await asyncio.gather(
+        commons("check", *site),
+        said("devices", "list", *site),
+        said("devices", "read", "board", *site),
+    )
     assert (code, "sound" in out) == (0, True)
-    devices = {row["device"] for row in await said("devices", "list", *site)}
-    assert {"board", "pir", "sos", "keypad"} <= devices
-    points = {row["point"]: row["value"] for row in await said("devices", "read", "board", *site)}
-    assert points["input_3"] is False
+    assert {"board", "pir", "sos", "keypad"} <= {row["device"] for row in listed}
+    assert {row["point"]: row["value"] for row in board}["input_3"] is False
     code, out, _ = await commons("devices", "write", "board/pulse_1", "true", "--yes", *site)
     assert (code, "sent" in out) == (0, True)
     assert here.town.door("study_door").pulses
-    found = await said("devices", "scan", "relays", "--to", "2", *site)
+    found, known = await asyncio.gather(
+        said("devices", "scan", "relays", "--to", "2", *site),
+        said("devices", "scan", "radio", *site),
+    )
     assert [row["device"] for row in found] == ["unit_1"]
-    known = await said("devices", "scan", "radio", *site)
     assert any("z2m_sos_button" in row["profiles"] for row in known)
 
 
@@ -70,10 +75,11 @@ async def test_a_backup_is_brought_back_as_a_new_epoch(here: Court, tmp_path: Pa
     await here.has("gateway.started")
     file = tmp_path / "backup"
     assert (await commons("backup", file, "--data", here.data))[0] == 0
-    code, _, error = await commons("restore", file, "--data", here.data)
-    assert (code, "in use" in error) == (1, True)
     fresh = tmp_path / "fresh"
-    assert (await commons("restore", file, "--data", fresh))[0] == 0
+    (code, _, error), (restored, *_) = await asyncio.gather(
+        commons("restore", file, "--data", here.data), commons("restore", file, "--data", fresh)
+    )
+    assert (code, "in use" in error, restored) == (1, True, 0)
     assert (await said("journal", "verify", "--data", fresh))["records"] >= 1
 
 
