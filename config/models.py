@@ -274,14 +274,17 @@ class PointRow(Open):
     length_ms: int | None = Field(
         default=default(SetpointSpec, "length_ms"),
         ge=1,
-        description="The device-side length of a pulse or of one renewal of a lease.",
+        description="The device-side length of a pulse, or how soon a lease is forgotten there.",
     )
     secures: list[PlainValue] = Field(default=[], description="The values in the safe direction.")
     minimum: float | None = Field(default=None, description="The least value that may be written.")
     maximum: float | None = Field(
         default=None, description="The greatest value that may be written."
     )
-    values: list[PlainValue] = Field(default=[], description="The only values that may be written.")
+    values: list[PlainValue] = Field(
+        default=[],
+        description="The only values that may be written, beside those from minimum to maximum.",
+    )
     write_every_min: float = Field(
         default=default(SetpointSpec, "write_every_min"),
         ge=0,

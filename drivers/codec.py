@@ -7,11 +7,12 @@ Rules:
   `enum`, or outside `limits`. Undefined are, unless the row lists others: all-FF of an unsigned
   type, 7FFF… and 8000… of a signed one, NaN and infinity.
 - What was decoded can be encoded again; a scaled integer is rounded to the scale's own digits.
+- With `by`, what a row means hangs on another row's value: its `scale` or `enum` is given for each.
 Everything that can be worked out beforehand is: a decoder is one closure over bytes.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from enum import StrEnum
 from math import isfinite
@@ -39,6 +40,8 @@ class Table(StrEnum):
         """True where an address holds one bit, not a register."""
         return self in (Table.COIL, Table.DISCRETE)
 
+
+BY = ("scale", "enum")  # columns that may hang on the value of another row
 
 # type: (struct letter, registers); text states its own number of registers
 TYPES: Mapping[str, tuple[str, int]] = {
@@ -73,20 +76,25 @@ class Meaning:
 
     kind: ValueKind
     scale: float = 1
-    enum: Mapping[int, Value] | None = None
+    enum: Mapping[int | str, Value] | None = None
     undefined: frozenset[int] = frozenset()
     limits: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row of a profile: where a point lies, how, and what it means."""
+    """One row of a profile: where a point lies, how, and what it means.
+
+    Where `by` names another row, it means what the one of `variants` for that row's value does.
+    """
 
     name: str
     table: Table
     address: int
     layout: Layout
     meaning: Meaning
+    by: str | None = None
+    variants: Mapping[Value, "Row"] = field(default_factory=dict)
 
     @property
     def count(self) -> int:
@@ -110,7 +118,8 @@ class Row:
         if self.table.bits:
             return bytes([_raw_of(value, self.meaning)])
         if self.layout.type == "text":
-            return _ordered(str(value).encode("ascii", "replace"), self.layout)
+            text = str(value if self.meaning.enum is None else _raw_of(value, self.meaning))
+            return _ordered(text.encode("ascii", "replace"), self.layout)
         return _encode_number(self, value)
 
 
@@ -120,6 +129,42 @@ def row_of(spec: PointSpec, defaults: Mapping[str, Any] | None = None) -> Row:
     Raises KeyError, TypeError or ValueError where the columns make no sense: check them before.
     """
     columns = {**(defaults or {}), **spec.binding}
+    if "by" in columns:
+        found = {value: _row(spec, one) for value, one in variants(columns).items()}
+        first = next(iter(found.values()))
+        return replace(first, by=str(columns["by"]), variants=found)
+    return _row(spec, columns)
+
+
+def written_row(spec: PointSpec, defaults: Mapping[str, Any] | None = None) -> Row:
+    """The row that a point is written to, where that is another than it is read from."""
+    elsewhere = {
+        key: spec.binding[column]
+        for key, column in (("address", "write_address"), ("type", "write_type"))
+        if column in spec.binding
+    }
+    return row_of(replace(spec, binding={**spec.binding, **elsewhere}), defaults)
+
+
+def variants(columns: Mapping[str, Any]) -> dict[Value, dict[str, Any]]:
+    """The plain columns of a row for each value of the row that its `by` names."""
+    given = {key: columns[key] for key in BY if _by_value(key, columns.get(key))}
+    plain = {key: value for key, value in columns.items() if key not in given and key != "by"}
+    values = dict.fromkeys(value for one in given.values() for value in one)
+    return {
+        value: plain | {key: one[value] for key, one in given.items() if value in one}
+        for value in values
+    }
+
+
+def _by_value(key: str, found: Any) -> bool:
+    """The column says one thing for each value: an enum is a mapping by itself."""
+    if key == "scale" or not isinstance(found, Mapping):
+        return isinstance(found, Mapping)
+    return all(isinstance(one, Mapping) for one in found.values())
+
+
+def _row(spec: PointSpec, columns: Mapping[str, Any]) -> Row:
     table = Table(columns["table"])
     kind = "bool" if table.bits else str(columns.get("type", "u16"))
     layout = Layout(
@@ -142,9 +187,10 @@ def row_of(spec: PointSpec, defaults: Mapping[str, Any] | None = None) -> Row:
 
 def _enum(
     columns: Mapping[str, Any], kind: ValueKind, layout: Layout
-) -> Mapping[int, Value] | None:
+) -> Mapping[int | str, Value] | None:
     if "enum" in columns:
-        return {int(raw): value for raw, value in columns["enum"].items()}
+        raw_of = str if layout.type == "text" else int
+        return {raw_of(raw): value for raw, value in columns["enum"].items()}
     if kind is ValueKind.BOOL and layout.type != "text":
         return {0: False, 1: True}
     return None
@@ -180,7 +226,8 @@ def _text_decoder(start: int, layout: Layout, meaning: Meaning) -> Decode:
         text = raw.partition(b"\0")[0].strip()
         if not all(32 <= byte < 127 for byte in text):
             return None
-        return text.decode("ascii") if enum is None else None
+        found = text.decode("ascii")
+        return found if enum is None else enum.get(found)
 
     return decode
 

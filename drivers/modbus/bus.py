@@ -5,17 +5,20 @@ Rules:
 - A reading is made only when a value passes its deadband or its quality changes. The reading of a
   point whose edge must settle follows the settled value.
 - The reading is told before its edge, so that whoever acts on the edge finds it.
+- A row that means something else by another row's value is decoded anew with each answer, and not
+  before that other row was seen.
 """
 
 from collections.abc import Mapping
 from typing import Any, cast
 
-from drivers.codec import Decode, Row, row_of
+from drivers.codec import Decode, Row, row_of, written_row
 from drivers.edges import Settled, Watcher, watcher
 from drivers.modbus import frames
 from drivers.modbus.health import Condition
 from drivers.modbus.plan import Limits, Span, plan, readable
 from drivers.modbus.schedule import Group, Member
+from gateway.domain.errors import MalformedError
 from gateway.domain.events import PointEdge
 from gateway.domain.points import PointRef, Quality, Reading, Value
 from gateway.domain.profile import Edge, PollClass, Profile, ValueKind
@@ -36,11 +39,13 @@ class BusDevice(Member):
         "condition",
         "gap_ms",
         "invert",
+        "points",
         "profile",
         "rows",
         "timeout_s",
         "tried_ms",
         "unit",
+        "written",
     )
 
     groups: list["PolledGroup"]  # type: ignore[assignment]  # a list of the narrower kind
@@ -54,8 +59,29 @@ class BusDevice(Member):
         self.gap_ms = int(self.columns.get("gap_ms", 0))
         self.invert = frozenset(self.columns.get("invert", ()))
         self.rows = {name: row_of(spec, profile.binding) for name, spec in profile.points.items()}
+        self.written = {
+            name: written_row(spec, profile.binding)
+            for name, spec in profile.points.items()
+            if spec.setpoint is not None
+        }
+        self.points: dict[str, PolledPoint] = {}
         self.condition = Condition()
         self.tried_ms = 0  # when a write was last sent to it
+
+    def written_row(self, point: str) -> Row:
+        """Where a point is written, and what it means there now. Raises MalformedError."""
+        row = self.written[point]
+        if row.by is None:
+            return row
+        shown = self.points[row.by].told if row.by in self.points else None
+        if shown is None or shown not in row.variants:
+            raise MalformedError(f"{self.name}/{point}: {row.by} says how, and was not read yet")
+        return row.variants[shown]
+
+    def disagrees(self, point: str, value: Value) -> bool:
+        """What was last read at a point is something else."""
+        shown = self.points[point].told if point in self.points else None
+        return shown is not None and shown != value
 
     def lost(self) -> None:
         """It was out of reach: what it shows next is seen for the first time."""
@@ -66,15 +92,32 @@ class BusDevice(Member):
 class PolledPoint:
     """One point of a read: how to decode it, watch it, and when to tell it."""
 
-    __slots__ = ("deadband", "decode", "quality", "ref", "told", "watcher")
+    __slots__ = ("by", "deadband", "decode", "quality", "ref", "told", "watcher")
 
     def __init__(self, ref: PointRef, decode: Decode, deadband: float, edge: Edge) -> None:
         self.ref = ref
+        self.by: PolledPoint | None = None
         self.decode = decode
         self.deadband = deadband
         self.watcher: Watcher | None = watcher(edge)
         self.told: Value | None = None  # None where the next value is news, whatever it is
         self.quality = Quality.UNKNOWN
+
+    def hangs_on(self, other: "PolledPoint", decoders: Mapping[Value, Decode]) -> None:
+        """What this one's bytes mean is said by the other one's value."""
+        self.by = other
+
+        def decode(data: bytes) -> Value | None:
+            told = other.told
+            found = decoders.get(told) if told is not None else None
+            return found(data) if found is not None else None
+
+        self.decode = decode
+
+    @property
+    def waits(self) -> bool:
+        """What says what it means was not seen yet."""
+        return self.by is not None and self.by.told is None and self.by.quality is not Quality.BAD
 
     def moved(self, value: Value) -> bool:
         """The value is news: other than what was told, by its deadband at least."""
@@ -90,7 +133,7 @@ class PolledPoint:
 class PolledGroup(Group):
     """One read of a device, and what was last found in its answer."""
 
-    __slots__ = ("freshness", "points", "raw", "request", "settles_ms", "span")
+    __slots__ = ("always", "freshness", "points", "raw", "request", "settles_ms", "span")
 
     member: BusDevice
 
@@ -101,14 +144,16 @@ class PolledGroup(Group):
         super().__init__(device, span.period_ms, self.request.begins)
         self.span = span
         self.points = [_point(device, row, span.address, watches) for row in span.rows]
+        self.always = any(row.by is not None for row in span.rows)  # the same bytes may be news
         names = [row.name for row in span.rows]
+        device.points.update(zip(names, self.points, strict=True))
         self.freshness = sink.freshness(device.name, names, span.period_ms)
         self.raw = b""
         self.settles_ms: int | None = None  # when to look again at an edge that is unsettled
 
     def take(self, raw: bytes, at_ms: int, mono_ms: int, sink: Sink) -> None:
         """Tell what an answer shows that was not known."""
-        self.raw = raw
+        self.raw = b"" if self.always else raw
         self.settles_ms = None
         data = raw[2:]
         for point in self.points:
@@ -136,7 +181,7 @@ class PolledGroup(Group):
                 point.watcher.lost()
 
     def _bad(self, point: PolledPoint, at_ms: int, mono_ms: int, sink: Sink) -> None:
-        if point.quality is not Quality.BAD:
+        if point.quality is not Quality.BAD and not point.waits:
             point.quality, point.told = Quality.BAD, None
             sink.reading(Reading(point.ref, None, Quality.BAD, at_ms, mono_ms))
             if point.watcher is not None:
@@ -215,7 +260,18 @@ def _bus_device(setup: LinkSetup, device: Device) -> BusDevice:
     ]
     for span in plan(rows, Limits.of(made.columns)):
         PolledGroup(made, span, setup.watches, setup.sink)
+    _tie(made)
     return made
+
+
+def _tie(device: BusDevice) -> None:
+    """Points that mean something by another point's value are told which one that is."""
+    for group in device.groups:
+        for row, point in zip(group.span.rows, group.points, strict=True):
+            if row.by is not None:
+                base = group.span.address
+                decoders = {value: one.decoder(base) for value, one in row.variants.items()}
+                point.hangs_on(device.points[row.by], decoders)
 
 
 def _covers(setup: LinkSetup, device: Device) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
-from drivers.codec import TYPES, Row, Table, row_of
+from drivers.codec import BY, TYPES, Row, Table, row_of, variants
 from drivers.modbus.plan import Limits
 from gateway.domain.errors import Problem
 from gateway.domain.points import SetpointKind
@@ -71,8 +71,8 @@ def _limits(found: Any) -> Says:
 
 
 def _enum(found: Any) -> Says:
-    good = isinstance(found, Mapping) and found and all(_is_whole(raw) for raw in found)
-    return None if good else "a mapping from whole numbers to values"
+    good = isinstance(found, Mapping) and found
+    return None if good else "a mapping from what is in the register to values"
 
 
 def _is_whole(raw: Any) -> bool:
@@ -93,10 +93,13 @@ ROW: Mapping[str, Judge] = {
     "undefined": _numbers,
     "limits": _limits,
     "access": _one_of(*ACCESS),
+    "by": _instance(str, "the name of another point"),
+    "write_address": _whole(0, ADDRESS_MAX),
+    "write_type": _one_of(*TYPES),
+    "enable_address": _whole(0, ADDRESS_MAX),
     "tick_ms": _whole(1, 60_000),
     "writes": _whole(0, ADDRESS_MAX),
     "off_address": _whole(0, ADDRESS_MAX),
-    "renew_ms": _whole(100, 3_600_000),
     "multiple": _instance(bool, "true or false"),
     "nonvolatile": _instance(bool, "true or false"),
 }
@@ -176,7 +179,7 @@ def profile_problems(profile: Profile) -> Iterator[Problem]:
     yield from wrong
     for name, spec in profile.points.items():
         where = _Where("", f"points.{name}", "column")
-        found = list(where.judge(spec.binding, ROW))
+        found = list(_judged(where, spec, profile))
         found += [
             where.problem(key, f"found nothing, expected {ROW[key](None)}")
             for key in ("table", "address")
@@ -185,6 +188,22 @@ def profile_problems(profile: Profile) -> Iterator[Problem]:
         if not found and not wrong:
             found = list(_row_problems(where, spec, profile))
         yield from found
+
+
+def _judged(where: _Where, spec: PointSpec, profile: Profile) -> Iterator[Problem]:
+    """Each column by itself; where a row hangs on another one, for each value of that."""
+    by = spec.binding.get("by")
+    if by is None:
+        yield from where.judge(spec.binding, ROW)
+        return
+    if by not in profile.points or by == spec.name:
+        expected = f"another point of {profile.id}{_nearest(by, profile.points)}"
+        yield where.problem("by", f"found {by!r}, expected {expected}")
+    each = variants(spec.binding)
+    if not each:
+        yield where.problem("by", f"found beside no {' or '.join(BY)} that is given by its values")
+    for columns in each.values():
+        yield from where.judge(columns, ROW)
 
 
 def _row_problems(where: _Where, spec: PointSpec, profile: Profile) -> Iterator[Problem]:
@@ -199,10 +218,18 @@ def _row_problems(where: _Where, spec: PointSpec, profile: Profile) -> Iterator[
                 )
     elif columns.get("type") == "text" and "words" not in columns:
         yield where.problem("words", "found nothing, expected the number of registers of the text")
+    elif columns.get("type") != "text" and (odd := [r for r in _raws(columns) if not _is_whole(r)]):
+        yield where.problem("enum", f"found {odd[0]!r}, expected whole numbers as they are there")
     else:
         yield from _register_problems(where, spec, row_of(spec, profile.binding), profile)
     if spec.setpoint is not None:
         yield from _write_problems(where, spec, spec.setpoint, table)
+
+
+def _raws(columns: Mapping[str, Any]) -> Iterator[Any]:
+    """What the enums of a row find in its registers."""
+    for one in variants(columns).values() if "by" in columns else (columns,):
+        yield from one.get("enum", ())
 
 
 def _register_problems(
@@ -260,9 +287,10 @@ def _lease_problems(
         why = "a coil without one stays on when the gateway stops"
         message = f"found nothing, expected the device's own timer: {why}"
         yield where.problem("tick_ms", message, "E4")
-    if "tick_ms" in columns and setpoint.length_ms is None:
-        message = "found nothing, expected how long one pulse of the lease may be"
-        yield where.problem("length_ms", message, "E4")
+    elif setpoint.length_ms is None:
+        timed, rule = "tick_ms" in columns, "E4" if "tick_ms" in columns else "C6"
+        expected = "how long one pulse of the lease may be" if timed else "how soon it is forgotten"
+        yield where.problem("length_ms", f"found nothing, expected {expected}", rule)
     if columns.get("nonvolatile"):
         message = "found true beside a lease, which would wear the register out"
         yield where.problem("nonvolatile", message)

@@ -18,22 +18,31 @@ from drivers.modbus import frames
 from drivers.modbus.bus import SAFETY_RETRY_MAX_MS, BusDevice, PolledGroup, bus_devices
 from drivers.modbus.frames import BrokenStream, ExceptionReply, LinkLost, Request, Silent, Unsent
 from drivers.modbus.link import comm_params, line_of
-from drivers.modbus.player import OFF, Beat, Played, Player, pattern
+from drivers.modbus.player import OFF, Played, Player, pattern, rewriting
 from drivers.modbus.schedule import Backoff, Group, Schedule
 from drivers.modbus.wire import Wire
 from drivers.modbus.writes import (
     Job,
     Queue,
     Spent,
-    check_level,
-    level_request,
+    check_value,
     off_request,
     pulse_request,
     refusal,
+    value_requests,
 )
 from gateway.domain.errors import DeviceError, MalformedError
 from gateway.domain.faults import Health
-from gateway.domain.points import Lease, Level, Pulse, Setpoint, WriteOutcome, WriteResult
+from gateway.domain.points import (
+    Lease,
+    Level,
+    PointRef,
+    Pulse,
+    Setpoint,
+    Value,
+    WriteOutcome,
+    WriteResult,
+)
 from gateway.ports import LinkSetup
 
 LEVEL_WAITS_MS = 1_000
@@ -41,7 +50,6 @@ WRITES_IN_A_ROW = 8
 URGENT_EVERY_MS = 1_000
 MUTE_MS, MUTE_MAX_MS = 5_000, 60_000
 RECONNECT_MAX_MS = 10_000
-RENEW_MS = 10_000
 
 
 class Mute(LinkLost):
@@ -119,7 +127,8 @@ class ModbusDriver:
             if self._clock.mono_ms() >= setpoint.until_mono_ms:
                 return WriteOutcome(WriteResult.REFUSED, "too late")
         if isinstance(setpoint, Lease):
-            if self._player.renewed(setpoint):
+            drifted = device is not None and device.disagrees(ref.point, setpoint.value)
+            if self._player.renewed(setpoint) and not drifted:
                 return WriteOutcome(WriteResult.SENT, "renewed")
             self._player.stop(ref)
         return None
@@ -315,10 +324,8 @@ class ModbusDriver:
                     request = pulse_request(device, setpoint.ref, setpoint.length_ms)
                     outcome = await self._send(wire, device, request)
                 case Level():
-                    check_level(device, setpoint)
-                    request = level_request(device, setpoint.ref, setpoint.value)
-                    outcome = await self._send(wire, device, request)
-                    self._look_again(device, setpoint)
+                    check_value(device, setpoint)
+                    outcome = await self._set(wire, device, setpoint.ref, setpoint.value)
                 case Lease():
                     outcome = await self._lease(wire, device, setpoint)
         except MalformedError as error:
@@ -336,6 +343,20 @@ class ModbusDriver:
         if isinstance(job.setpoint, Pulse):
             return True
         return job.urgent and now_ms - device.tried_ms >= URGENT_EVERY_MS
+
+    async def _set(
+        self, wire: Wire, device: BusDevice, ref: PointRef, value: Value
+    ) -> WriteOutcome:
+        """Write a value, and have its next reading now: the truth comes from that."""
+        outcome = WriteOutcome(WriteResult.SENT)
+        for request in value_requests(device, ref, value):
+            outcome = await self._send(wire, device, request)
+            if outcome.result is not WriteResult.SENT:
+                break
+        for group in device.groups:
+            if any(point.ref == ref for point in group.points):
+                self._schedule.soon(group, self._clock.mono_ms())
+        return outcome
 
     async def _send(self, wire: Wire, device: BusDevice, request: Request) -> WriteOutcome:
         """Send one write, once; never raises for what the device does."""
@@ -360,24 +381,19 @@ class ModbusDriver:
             self._schedule.back(device, now_ms)
         self._well(device, now_ms, was_away)
 
-    def _look_again(self, device: BusDevice, level: Level) -> None:
-        """The truth comes from the next reading: have it now."""
-        for group in device.groups:
-            if any(point.ref == level.ref for point in group.points):
-                self._schedule.soon(group, self._clock.mono_ms())
-
     async def _lease(self, wire: Wire, device: BusDevice, lease: Lease) -> WriteOutcome:
         now_ms = self._clock.mono_ms()
         spec = device.profile.points[lease.ref.point]
-        if lease.value == OFF:
+        timed = "tick_ms" in spec.binding
+        if timed and lease.value == OFF:
             return await self._send(wire, device, off_request(device, lease.ref))
-        beat: Beat | None = Beat(0, int(spec.binding.get("renew_ms", RENEW_MS)))
-        if "tick_ms" in spec.binding:
-            beat = pattern(lease.value, spec.setpoint.length_ms if spec.setpoint else None)
+        length_ms = spec.setpoint.length_ms if spec.setpoint else None
+        beat = pattern(lease.value, length_ms) if timed else rewriting(length_ms or 0)
         if beat is None:
             raise MalformedError(f"{lease.ref}: there is no pattern {lease.value!r}")
-        played = self._player.start(lease, beat, now_ms)
-        outcome = await self._send(wire, device, self._beat_request(device, played))
+        if not timed:
+            check_value(device, lease)
+        outcome = await self._play(wire, device, self._player.start(lease, beat, now_ms))
         if outcome.result is not WriteResult.SENT:
             self._player.stop(lease.ref)  # the next renewal tries again
         return outcome
@@ -385,15 +401,15 @@ class ModbusDriver:
     async def _beat(self, wire: Wire, played: Played) -> None:
         device = self._devices[played.lease.ref.device]
         try:
-            request = self._beat_request(device, played)
+            outcome = await self._play(wire, device, played)
         except MalformedError:
             return  # its lease ends within a tick
-        outcome = await self._send(wire, device, request)
         if outcome.result is WriteResult.REFUSED:
             self._player.stop(played.lease.ref)
 
-    def _beat_request(self, device: BusDevice, played: Played) -> Request:
+    async def _play(self, wire: Wire, device: BusDevice, played: Played) -> WriteOutcome:
         ref = played.lease.ref
         if not played.beat.pulse_ms:
-            return level_request(device, ref, played.lease.value)
-        return pulse_request(device, ref, played.pulse_ms(self._clock.mono_ms()))
+            return await self._set(wire, device, ref, played.lease.value)
+        length_ms = played.pulse_ms(self._clock.mono_ms())
+        return await self._send(wire, device, pulse_request(device, ref, length_ms))

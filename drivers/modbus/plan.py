@@ -5,7 +5,8 @@ Rules:
   at most `max_hole` unused ones (0 unless the profile says that the model answers for holes).
 - A slower row that lies inside a faster read rides along with it.
 - Bits are cheap: neighbouring ones share a read whatever their class, at the fastest period.
-- A row that cannot be read, or is never asked (poll class `event`), is in no read.
+- A row that cannot be read (a pulse, what the device times itself), or is never asked (poll class
+  `event`), is in no read.
 """
 
 from collections.abc import Mapping, Sequence
@@ -50,8 +51,9 @@ class Span:
 
 
 def readable(spec: PointSpec) -> bool:
-    """False for what is only written: pulses, leases, and rows whose `access` is write."""
-    if spec.setpoint and spec.setpoint.kind is not SetpointKind.LEVEL:
+    """False for what is only written: pulses, what a device times, rows whose `access` is write."""
+    pulses = spec.setpoint is not None and spec.setpoint.kind is SetpointKind.PULSE
+    if pulses or "tick_ms" in spec.binding:
         return False
     return spec.poll is not PollClass.EVENT and spec.binding.get("access") != "write"
 

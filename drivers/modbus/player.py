@@ -5,8 +5,8 @@ Rules:
   is dark when nobody renews it, and when the gateway stops.
 - `on` is given again when half of it is over; `flash` is half a second in every second; `test` is
   one pulse, once, below the 3 s of RULES E7.
-- A lease on a register is its value written again every `renew_ms`; when it runs out the device's
-  own failsafe acts.
+- A lease on a register is its value written again when half of its `length_ms` is over; when the
+  lease runs out it is not, and the device's own failsafe acts.
 """
 
 from collections.abc import Iterator
@@ -28,6 +28,11 @@ class Beat:
 
     pulse_ms: int
     every_ms: int
+
+
+def rewriting(length_ms: int) -> Beat:
+    """How a value is kept alive in a device that forgets it after so long."""
+    return Beat(0, length_ms // 2)
 
 
 def pattern(value: object, length_ms: int | None) -> Beat | None:

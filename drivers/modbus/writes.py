@@ -3,6 +3,9 @@
 Rules:
 - A pulse is one request that the device itself ends: a row with `tick_ms` takes the length in
   ticks, another takes the constant `writes`. Longer than the row's `length_ms` it never is.
+- A value goes to where its row is written, and `enable_address` gets 1 after it; off, that is 0,
+  goes there alone.
+- What would read back as something else is refused: a limit is never rounded here.
 - `refused` means that nothing has happened. A device that failed on the way (exception 4), or
   whose gateway heard nothing from it (11), may have acted: that is `unknown`.
 """
@@ -14,7 +17,16 @@ from drivers.modbus import frames
 from drivers.modbus.bus import BusDevice
 from drivers.modbus.frames import ExceptionReply, Request
 from gateway.domain.errors import MalformedError
-from gateway.domain.points import Level, PointRef, Setpoint, Value, WriteOutcome, WriteResult
+from gateway.domain.points import (
+    Lease,
+    Level,
+    PointRef,
+    Setpoint,
+    Value,
+    WriteOutcome,
+    WriteResult,
+)
+from gateway.domain.profile import SetpointSpec, ValueKind
 
 SPENT_KEPT = 256
 TICKS_MAX = 0x7FFF
@@ -22,16 +34,27 @@ ACKNOWLEDGED = 5
 MAY_HAVE_ACTED = (4, frames.TARGET_SILENT)
 
 
-def level_request(device: BusDevice, ref: PointRef, value: Value) -> Request:
-    """The request that makes a point this value. Raises MalformedError."""
-    row = device.rows[ref.point]
+def value_requests(device: BusDevice, ref: PointRef, value: Value) -> tuple[Request, ...]:
+    """The requests that make a point this value, in order. Raises MalformedError."""
+    spec = device.profile.points[ref.point]
+    enable = spec.binding.get("enable_address")
+    if enable is not None and not value:
+        return (_switched(enable, on=False),)
+    row = device.written_row(ref.point)
     if ref.point in device.invert:
         value = not value
     data = row.encode(value)
     if row.table.bits:
-        return frames.write_coil(row.address, frames.COIL_ON if data[0] else frames.COIL_OFF)
-    columns = device.profile.points[ref.point].binding
-    return frames.write_registers(row.address, data, multiple=bool(columns.get("multiple")))
+        return (frames.write_coil(row.address, frames.COIL_ON if data[0] else frames.COIL_OFF),)
+    shown = row.decoder(row.address)(data)
+    if spec.kind is ValueKind.INT and shown != value:
+        raise MalformedError(f"{ref}: found {value!r}, which would read back as {shown!r}")
+    request = frames.write_registers(row.address, data, multiple=bool(spec.binding.get("multiple")))
+    return (request,) if enable is None else (request, _switched(enable, on=True))
+
+
+def _switched(address: int, *, on: bool) -> Request:
+    return frames.write_registers(address, int(on).to_bytes(2, "big"))
 
 
 def pulse_request(device: BusDevice, ref: PointRef, length_ms: int) -> Request:
@@ -57,18 +80,33 @@ def off_request(device: BusDevice, ref: PointRef) -> Request:
     return frames.write_coil(int(columns.get("off_address", columns["address"])), frames.COIL_OFF)
 
 
-def check_level(device: BusDevice, level: Level) -> None:
+def check_value(device: BusDevice, setpoint: Level | Lease) -> None:
     """The value is one the row may take. Raises MalformedError."""
-    spec = device.profile.points[level.ref.point].setpoint
+    spec, value = device.profile.points[setpoint.ref.point].setpoint, setpoint.value
     assert spec is not None
-    if spec.values and level.value not in spec.values:
-        expected = ", ".join(map(repr, spec.values))
-        raise MalformedError(f"{level.ref}: expected one of {expected}, found {level.value!r}")
-    if isinstance(level.value, bool | str):
+    if value in spec.values or (not spec.values and isinstance(value, bool | str)):
         return
+    if not isinstance(value, bool | str) and _within(spec, value):
+        return
+    raise MalformedError(f"{setpoint.ref}: expected {_expected(spec)}, found {value!r}")
+
+
+def _within(spec: SetpointSpec, value: float) -> bool:
     low, high = spec.minimum, spec.maximum
-    if (low is not None and level.value < low) or (high is not None and level.value > high):
-        raise MalformedError(f"{level.ref}: expected {low} to {high}, found {level.value!r}")
+    if low is None and high is None:
+        return not spec.values
+    return (low is None or value >= low) and (high is None or value <= high)
+
+
+def _expected(spec: SetpointSpec) -> str:
+    named = f"one of {', '.join(map(repr, spec.values))}" if spec.values else ""
+    bounded = spec.minimum is not None or spec.maximum is not None
+    span = f"{_figure(spec.minimum, 'any')} to {_figure(spec.maximum, 'any')}" if bounded else ""
+    return " or ".join(part for part in (named, span) if part)
+
+
+def _figure(found: float | None, missing: str) -> str:
+    return missing if found is None else f"{found:g}"
 
 
 def refusal(reply: ExceptionReply) -> WriteOutcome:

@@ -99,10 +99,11 @@ def _until_ms(gateway: Gateway, setpoint: Setpoint) -> int | None:
 
 
 def _agrees(setpoint: Setpoint, read: ReadingShown) -> bool | None:
-    """Only a level is proved by its own reading (DESIGN §2.1)."""
-    if not isinstance(setpoint, Level) or read.quality is not Quality.GOOD:
+    """A pulse or a pattern is not proved by its own reading (DESIGN §2.1)."""
+    shown = isinstance(setpoint, Level) or (isinstance(setpoint, Lease) and not setpoint.plays)
+    if not shown or read.quality is not Quality.GOOD:
         return None
-    return read.value == setpoint.value
+    return read.value == _value(setpoint)
 
 
 def _is_reader(gateway: Gateway, ref: PointRef) -> bool:

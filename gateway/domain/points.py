@@ -104,8 +104,9 @@ class Level:
 class Lease:
     """A level its driver keeps alive until `until_mono_ms`, which the reconciler renews.
 
-    A hung core lets it run out, and the device's own failsafe acts. `value` may name a pattern
-    that the driver plays (`on`, `flash`, `test`).
+    A hung core lets it run out, and the device's own failsafe acts. Text names a pattern that the
+    driver plays (`on`, `flash`, `test`) until it is `off`; any other value, such as a current
+    limit, is kept alive whatever it is, and read back.
     """
 
     ref: PointRef
@@ -113,6 +114,11 @@ class Lease:
     secures: bool
     reason: Reason
     until_mono_ms: int = 0
+
+    @property
+    def plays(self) -> bool:
+        """It is a pattern, which no register shows."""
+        return isinstance(self.value, str)
 
 
 @dataclass(frozen=True, slots=True)

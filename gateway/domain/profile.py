@@ -43,9 +43,10 @@ class Edge(StrEnum):
 class SetpointSpec:
     """How a writable point is driven.
 
-    `length_ms` is the device-side length of a pulse, or of one renewal of a lease; None where the
-    device has none. `secures` lists the values in the safe direction. `write_every_min` spares a
-    non-volatile register.
+    `length_ms` is the device-side length of a pulse, or how soon a lease is forgotten there: it is
+    said again at half of that; None where the device has none. `secures` lists the values in the
+    safe direction. What may be written: `values`, and numbers from `minimum` to `maximum`.
+    `write_every_min` spares a non-volatile register.
     """
 
     kind: SetpointKind

@@ -3,8 +3,9 @@
 Rules, sans-I/O:
 - A *level* is written until its reading agrees; never before the device's first reading or 15 s
   after the start, unless a fire or call asks for it; not reached in its time, it is missed.
-- A *lease* is renewed while it is wanted; `off` is written until it is taken, or until the last
-  renewal has run out by itself.
+- A *lease* is renewed while it is wanted. A pattern's `off` is written until it is taken, or until
+  the last renewal has run out by itself. Any other value is proved by its reading, as a level is,
+  and renewed also at its safest: a charger that hears nothing more takes what it likes (C6).
 - A *pulse* is written once for its token. Only the device's own refusal, within 2 s of the
   decision, earns one more try. Confirmed by another point; an outcome that stays unknown is told,
   and so is a pulse whose time was over before it could be written.
@@ -135,10 +136,10 @@ class Reconciler:
                 events.append(PulseSettled(sent.pulse.ref, token, end, sent.outcome.detail))
         for driven in list(self._driven.values()):
             match driven.setpoint:
-                case Level() as level:
-                    events += self._check_level(driven, level, readings, now)
-                case Lease() as lease:
-                    events += self._check_lease(driven, lease, now)
+                case Lease(plays=True) as lease:
+                    events += self._check_pattern(driven, lease, now)
+                case Level() | Lease() as wanted:
+                    events += self._check_value(driven, wanted, readings, now)
                 case Pulse() as pulse:
                     self._note_late(pulse, now)
         late, self._late = self._late, []
@@ -152,7 +153,7 @@ class Reconciler:
             case Level() as level:
                 return self._due_level(driven, level, readings.latest(ref), now)
             case Lease() as lease:
-                return self._due_lease(driven, lease, now)
+                return self._due_lease(driven, lease, readings.latest(ref), now)
             case Pulse() as pulse:
                 return self._due_pulse(driven, pulse, now)
 
@@ -164,9 +165,7 @@ class Reconciler:
         if reading.good and reading.value == level.value:
             driven.next_ms = 0
             return None
-        unseen = reading.value is None and now.mono_ms - self._start_ms < FIRST_WRITE_MS
-        if unseen and level.reason.code not in AT_ONCE:
-            driven.next_ms = self._start_ms + FIRST_WRITE_MS
+        if self._unseen(driven, reading, now):
             return None
         wrote_ms = self._wrote_ms.get(level.ref)
         if wrote_ms is not None:
@@ -177,6 +176,17 @@ class Reconciler:
         self._wrote_ms[level.ref] = now.mono_ms
         return level
 
+    def _unseen(self, driven: _Driven, reading: Reading, now: Now) -> bool:
+        """Nothing of the point was read yet, and it waits for that."""
+        first_ms = self._start_ms + FIRST_WRITE_MS
+        waits = reading.value is None and now.mono_ms < first_ms
+        if waits and driven.setpoint.reason.code not in AT_ONCE:
+            driven.next_ms = first_ms
+            return True
+        if driven.next_ms == first_ms:
+            driven.next_ms = 0
+        return False
+
     def _spares_ms(self, level: Level) -> int:
         """How long a register that wears out is left alone after a write; safety wears it."""
         spec = self._spec_of(level.ref)
@@ -185,29 +195,33 @@ class Reconciler:
     def _level_retry_ms(self, level: Level, tries: int) -> int:
         return max(RETRY_MS[min(tries, len(RETRY_MS) - 1)], self._spares_ms(level))
 
-    def _check_level(
-        self, driven: _Driven, level: Level, readings: ReadingsView, now: Now
+    def _check_value(
+        self, driven: _Driven, wanted: Level | Lease, readings: ReadingsView, now: Now
     ) -> list[Event]:
-        reading = readings.latest(level.ref)
-        if reading.good and reading.value == level.value:
+        reading = readings.latest(wanted.ref)
+        if reading.good and reading.value == wanted.value:
             driven.tries = 0
             driven.since_ms = now.mono_ms
             was_missed, driven.missed = driven.missed, False
-            return [SetpointReached(level.ref)] if was_missed else []
+            return [SetpointReached(wanted.ref)] if was_missed else []
         if driven.missed or driven.tries == 0:
             return []
-        if now.mono_ms - driven.since_ms < self._settles_ms(level.ref):
+        if now.mono_ms - driven.since_ms < self._settles_ms(wanted.ref):
             return []
         driven.missed = True
         result = driven.last.result if driven.last else None
         detail = driven.last.detail if driven.last else ""
-        return [SetpointMissed(level.ref, level.value, reading.value, result, detail)]
+        return [SetpointMissed(wanted.ref, wanted.value, reading.value, result, detail)]
 
     # --- leases -------------------------------------------------------------------------------
 
-    def _due_lease(self, driven: _Driven, lease: Lease, now: Now) -> Setpoint | None:
+    def _due_lease(
+        self, driven: _Driven, lease: Lease, reading: Reading, now: Now
+    ) -> Setpoint | None:
         if lease.value == "off" and not self._plays(lease.ref, now):
             driven.next_ms = 0
+            return None
+        if not lease.plays and self._unseen(driven, reading, now):
             return None
         if now.mono_ms < driven.next_ms:
             return None
@@ -222,20 +236,24 @@ class Reconciler:
         self, driven: _Driven, lease: Lease, outcome: WriteOutcome, now: Now
     ) -> list[Event]:
         if outcome.result is WriteResult.SENT:
+            driven.next_ms = now.mono_ms + RENEW_MS
+            if not lease.plays:
+                driven.tries += 1
+                return []
             if lease.value == "off":
                 self._playing_until_ms.pop(lease.ref, None)
             driven.tries = 0
-            driven.next_ms = now.mono_ms + RENEW_MS
             was_missed, driven.missed = driven.missed, False
             return [SetpointReached(lease.ref)] if was_missed else []
         driven.next_ms = now.mono_ms + LEASE_RETRY_MS[min(driven.tries, len(LEASE_RETRY_MS) - 1)]
         driven.tries += 1
-        if driven.missed or now.mono_ms - driven.since_ms < self._settles_ms(lease.ref):
+        settling = now.mono_ms - driven.since_ms < self._settles_ms(lease.ref)
+        if driven.missed or settling or not lease.plays:
             return []
         driven.missed = True
         return [SetpointMissed(lease.ref, lease.value, None, outcome.result, outcome.detail)]
 
-    def _check_lease(self, driven: _Driven, lease: Lease, now: Now) -> list[Event]:
+    def _check_pattern(self, driven: _Driven, lease: Lease, now: Now) -> list[Event]:
         """What cannot be reached goes off by itself."""
         if lease.value != "off" or not driven.missed or self._plays(lease.ref, now):
             return []

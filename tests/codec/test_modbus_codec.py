@@ -127,6 +127,30 @@ def test_text_ends_at_its_first_zero_and_is_ascii_or_missing() -> None:
     assert decoded(row("text", type="text", words=2), "ff32 0000") is None
 
 
+def test_text_may_be_named_and_what_has_no_name_is_missing() -> None:
+    one = row("text", type="text", words=1, enum={"B2": "connected", "C2": "charging"})
+    assert [decoded(one, data) for data in ("4232", "4332", "5a5a")] == [
+        "connected",
+        "charging",
+        None,
+    ]
+    assert one.encode("charging") == b"C2"
+
+
+def test_a_row_may_mean_something_else_by_the_value_of_another() -> None:
+    one = row("int", by="fine", scale={False: 1_000, True: 10})
+    assert one.by == "fine"
+    assert [one.variants[fine].decoder(10)(b"\x06\x40") for fine in (False, True)] == [
+        1_600_000,
+        16_000,
+    ]
+    states = row("text", by="there", enum={0: {1: "available"}, 1: {1: "connected"}})
+    assert [states.variants[there].decoder(10)(b"\0\1") for there in (0, 1)] == [
+        "available",
+        "connected",
+    ]
+
+
 def test_coils_and_inputs_are_packed_from_the_lowest_bit() -> None:
     for address, value in ((10, True), (11, False), (18, True)):
         assert decoded(row("bool", table="discrete", address=address), "0101") is value

@@ -19,7 +19,7 @@ from drivers.codec import Row, Table, row_of
 from drivers.modbus import frames
 from drivers.modbus.bus import BusDevice
 from drivers.modbus.plan import Limits, Span, plan, readable
-from drivers.modbus.writes import level_request, off_request, pulse_request
+from drivers.modbus.writes import off_request, pulse_request, value_requests
 from gateway.domain.points import PointRef, Value
 from gateway.domain.site import POLL_MS, Device, Name
 
@@ -61,8 +61,8 @@ def ref(point: str) -> PointRef:
 
 
 def test_waveshare_relay_on_and_off(board: BusDevice) -> None:
-    assert on_wire(1, level_request(board, ref("relay_1"), True)) == "01 05 00 00 FF 00 8C 3A"
-    assert on_wire(1, level_request(board, ref("relay_1"), False)) == "01 05 00 00 00 00 CD CA"
+    assert on_wire(1, value_requests(board, ref("relay_1"), True)[0]) == "01 05 00 00 FF 00 8C 3A"
+    assert on_wire(1, value_requests(board, ref("relay_1"), False)[0]) == "01 05 00 00 00 00 CD CA"
     assert on_wire(1, off_request(board, ref("signal_1"))) == "01 05 00 00 00 00 CD CA"
 
 

@@ -27,6 +27,7 @@ from gateway.runtime.readings import Readings
 from gateway.runtime.reconcile import FIRST_WRITE_MS, LEASE_MS, Reconciler
 
 RELAY, SIREN, STRIKE = ref("board/relay"), ref("board/siren"), ref("board/strike")
+LIMIT = ref("charger/limit")
 CONTACT, LOCK = ref("board/contact"), ref("lock/state")
 OK = reason("ok")
 
@@ -121,6 +122,13 @@ def test_a_start_moves_no_level_before_the_first_reading_or_15_s(bench: Bench) -
     bench.want(level())
     assert bench.go(FIRST_WRITE_MS)[0] == []
     assert bench.go(20)[0] == [FIRST_WRITE_MS]
+
+
+def test_a_first_reading_that_differs_is_acted_on_at_once(bench: Bench) -> None:
+    bench.want(level())
+    assert bench.go(1_000)[0] == []
+    bench.read(RELAY, False)
+    assert bench.go(20)[0] == [1_000]
 
 
 @pytest.mark.parametrize("code", ["fire_release", "call_release"])
@@ -231,6 +239,44 @@ def test_a_siren_that_does_not_answer_is_tried_every_2_s_and_told(bench: Bench) 
     assert gaps == {2_000}
     assert [type(event) for event in events] == [SetpointMissed]
     assert bench.go(4_000)[1] == [SetpointReached(SIREN)]
+
+
+def limit(ma: int) -> Lease:
+    return Lease(LIMIT, ma, ma == 0, OK)
+
+
+def test_a_limit_is_renewed_and_proved_by_its_reading(bench: Bench) -> None:
+    """C6: taken is not reached."""
+    bench.read(LIMIT, 0)
+    bench.want(limit(10_000))
+    writes, events = bench.go(10_000)
+    assert writes == [0, 2_000, 4_000, 6_000, 8_000]
+    assert events == [SetpointMissed(LIMIT, 10_000, 0, SENT.result, "")]
+    bench.read(LIMIT, 10_000)
+    writes, events = bench.go(4_000)
+    assert (writes, events) == ([10_000, 12_000], [SetpointReached(LIMIT)])
+
+
+def test_a_limit_of_nothing_is_kept_alive_too(bench: Bench) -> None:
+    """C6: a charger that hears nothing more takes what it likes."""
+    bench.read(LIMIT, 0)
+    bench.want(limit(0))
+    assert bench.go(6_000)[0] == [0, 2_000, 4_000]
+
+
+def test_a_start_moves_no_limit_before_its_first_reading(bench: Bench) -> None:
+    """DESIGN §5"""
+    bench.want(limit(16_000))
+    assert bench.go(1_000)[0] == []
+    bench.read(LIMIT, 16_000)
+    assert bench.go(20)[0] == [1_000]
+
+
+def test_a_limit_that_is_not_taken_is_told_once(bench: Bench) -> None:
+    bench.read(LIMIT, 6_000)
+    bench.want(limit(0))
+    _, events = bench.go(20_000, UNKNOWN)
+    assert [type(event) for event in events] == [SetpointMissed]
 
 
 # --- pulses (A4) --------------------------------------------------------------------------------

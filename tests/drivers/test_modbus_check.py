@@ -96,7 +96,19 @@ def test_shipped_modbus_profiles_have_no_problems(name: str) -> None:
             "stays on when the gateway stopsE4",
         ),
         (
-            {"setpoint": "lease", "nonvolatile": True},
+            {"setpoint": "lease"},
+            "points.x.length_ms: found nothing, expected how soon it is forgottenC6",
+        ),
+        (
+            {"value": "text", "enum": {"A": "available"}},
+            "points.x.enum: found 'A', expected whole numbers as they are there",
+        ),
+        (
+            {"scale": {0: 1, 1: 10}, "by": "y"},
+            "points.x.by: found 'y', expected another point of m",
+        ),
+        (
+            {"setpoint": "lease", "length_ms": 9_000, "nonvolatile": True},
             "points.x.nonvolatile: found true beside a lease, which would wear the register out",
         ),
     ],

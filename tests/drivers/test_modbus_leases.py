@@ -1,6 +1,7 @@
 """Leases: patterns played with the board's own timed pulses, dark when nobody renews them (E4)."""
 
 from collections.abc import AsyncIterator
+from itertools import pairwise
 
 import pytest
 from fixtures.modbus_profiles import made
@@ -20,7 +21,7 @@ from modbus_rig import (
 from drivers.modbus.driver import ModbusDriver
 from drivers.modbus.player import Beat, Player, pattern
 from gateway.domain.faults import Health
-from gateway.domain.points import Lease, PointRef, Value, WriteOutcome, WriteResult
+from gateway.domain.points import Lease, Level, PointRef, Value, WriteOutcome, WriteResult
 from gateway.domain.profile import Edge, PollClass
 from gateway.domain.reasons import reason
 from gateway.domain.uses import Watch
@@ -148,7 +149,7 @@ async def test_a_pattern_nobody_knows_is_refused(
 async def test_a_lease_on_a_register_is_written_again_until_it_runs_out(
     server: TcpServer, unit: Unit, listener: Listener
 ) -> None:
-    row = {"value": "int", "setpoint": "lease", "table": "holding", "address": 5, "renew_ms": 100}
+    row = {"value": "int", "setpoint": "lease", "table": "holding", "address": 5, "length_ms": 200}
     model = made({"id": "charger", "points": {"alive": row}})
     one = device("charger", "charger", unit=1)
     link = setup(tcp_link(server.port), [one], listener, profiles={"charger": model})
@@ -158,6 +159,150 @@ async def test_a_lease_on_a_register_is_written_again_until_it_runs_out(
         await until(lambda: now_ms() > ended)
     assert set(written(unit)) == {"06 00 05 00 01"}
     assert 3 <= len(unit.log) <= 5
+
+
+# --- leases of values: a charger's current limit (C6) -------------------------------------------
+
+LIMIT = {
+    "value": "int",
+    "unit": "mA",
+    "setpoint": "lease",
+    "length_ms": 400,
+    "values": [0],
+    "minimum": 6_000,
+    "maximum": 16_000,
+    "table": "holding",
+    "address": 10,
+    "type": "u32",
+    "write_address": 20,
+    "write_type": "u16",
+    "enable_address": 21,
+}
+CHARGER = made({"id": "charger", "points": {"limit": LIMIT}})
+CHARGING = PointRef("charger", "limit")
+WRITES = "06 00 14 "
+
+
+@pytest.fixture
+async def charger(server: TcpServer, unit: Unit, listener: Listener) -> AsyncIterator[ModbusDriver]:
+    unit.holding |= {10: 0, 11: 0}
+    one = device("charger", "charger", unit=1)
+    link = setup(
+        tcp_link(server.port),
+        [one],
+        listener,
+        poll_ms={PollClass.SENSOR: 50},
+        profiles={"charger": CHARGER},
+    )
+    async with running(link) as driver:
+        await until(lambda: listener.value("charger/limit") == 0)
+        yield driver
+
+
+async def test_a_limit_is_written_again_when_half_of_its_time_is_over(
+    charger: ModbusDriver, unit: Unit
+) -> None:
+    unit.holding[11] = 10_000  # what the charger shows of it
+    assert (await charger.write(lease(10_000, 60_000, CHARGING))).result is WriteResult.SENT
+    assert written(unit) == ["06 00 14 27 10", "06 00 15 00 01"]
+    await until(lambda: len(unit.log) >= 8, 2.0)
+    times = [at for at, pdu in unit.log if pdu.hex(" ").startswith(WRITES)]
+    assert all(0.15 < later - earlier < 0.35 for earlier, later in pairwise(times))
+
+
+async def test_off_is_the_other_register_alone_and_kept_alive_too(
+    charger: ModbusDriver, unit: Unit
+) -> None:
+    await charger.write(lease(0, 60_000, CHARGING))
+    await until(lambda: len(unit.log) >= 3, 2.0)
+    assert set(written(unit)) == {"06 00 15 00 00"}
+
+
+async def test_a_limit_is_forgotten_with_its_lease_and_the_device_is_left_to_itself(
+    charger: ModbusDriver, unit: Unit
+) -> None:
+    await charger.write(lease(10_000, 500, CHARGING))
+    ended = now_ms() + 1_000
+    await until(lambda: now_ms() > ended)
+    assert all(at * 1_000 < ended - 450 for at, _ in unit.log)
+
+
+async def test_a_renewal_costs_frames_only_where_the_device_shows_something_else(
+    charger: ModbusDriver, unit: Unit, listener: Listener
+) -> None:
+    unit.holding[11] = 10_000
+    await until(lambda: listener.value("charger/limit") == 10_000)
+    await charger.write(lease(10_000, 60_000, CHARGING))
+    await charger.write(lease(10_000, 60_000, CHARGING))
+    assert len(unit.log) == 2
+    unit.holding[11] = 6_000  # it restarted
+    await until(lambda: listener.value("charger/limit") == 6_000)
+    before = len(unit.log)
+    await charger.write(lease(10_000, 60_000, CHARGING))
+    assert written(unit)[before : before + 2] == ["06 00 14 27 10", "06 00 15 00 01"]
+
+
+@pytest.mark.parametrize("ma", [1, 5_999, 16_001, -6_000])
+async def test_a_limit_that_the_charger_cannot_have_is_refused_and_not_sent(
+    charger: ModbusDriver, unit: Unit, ma: int
+) -> None:
+    """A limit between 0 and 6 A is none."""
+    outcome = await charger.write(lease(ma, 60_000, CHARGING))
+    assert (outcome.result, unit.log) == (WriteResult.REFUSED, [])
+    assert outcome.detail == f"charger/limit: expected one of 0 or 6000 to 16000, found {ma}"
+
+
+async def test_a_limit_between_the_steps_of_its_register_is_refused_not_rounded(
+    server: TcpServer, unit: Unit, listener: Listener
+) -> None:
+    """C4: rounding up would be more than was granted."""
+    row = {"value": "int", "setpoint": "level", "table": "holding", "address": 5, "scale": 100}
+    model = made({"id": "charger", "points": {"limit": row}})
+    one = device("charger", "charger", unit=1)
+    link = setup(tcp_link(server.port), [one], listener, profiles={"charger": model})
+    async with running(link) as driver:
+        outcome = await driver.write(Level(CHARGING, 10_060, False, reason("ok")))
+        assert (outcome.result, unit.log) == (WriteResult.REFUSED, [])
+        assert outcome.detail == "charger/limit: found 10060, which would read back as 10100"
+
+
+async def test_a_scale_that_another_register_says_is_waited_for_and_followed(
+    server: TcpServer, unit: Unit, listener: Listener
+) -> None:
+    points = {
+        "fine": {"value": "bool", "table": "holding", "address": 8, "bit": 7},
+        "limit": {
+            "value": "int",
+            "setpoint": "level",
+            "table": "holding",
+            "address": 5,
+            "by": "fine",
+            "scale": {False: 1_000, True: 10},
+        },
+    }
+    model = made({"id": "charger", "points": points})
+    one = device("charger", "charger", unit=1)
+    unit.holding |= {5: 16}
+    link = setup(
+        tcp_link(server.port),
+        [one],
+        listener,
+        poll_ms={PollClass.SENSOR: 50},
+        profiles={"charger": model},
+    )
+    async with running(link) as driver:
+        await until(lambda: listener.counters["charger", "polls"] > 2)
+        early = await driver.write(Level(CHARGING, 16_000, False, reason("ok")))
+        assert early.result is WriteResult.REFUSED
+        assert listener.value("charger/limit") is None
+        unit.holding |= {8: 0}
+        await until(lambda: listener.value("charger/limit") == 16_000, 4.0)
+        unit.holding |= {5: 1_600, 8: 1 << 7}
+        await until(lambda: listener.value("charger/limit") == 16_000 and unit.asked)
+        await until(lambda: listener.value("charger/fine") is True)
+        await driver.write(Level(CHARGING, 6_010, False, reason("ok")))
+        await until(lambda: listener.value("charger/limit") == 6_010)
+    assert written(unit) == ["06 00 05 02 59"]
 
 
 def test_on_is_given_again_when_half_of_it_is_over() -> None:
