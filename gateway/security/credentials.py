@@ -64,8 +64,12 @@ class KeyedCredentials:
 
 
 def clean_identifier(text: str | None) -> str | None:
-    """What was typed beside a PIN (a flat or member number), as it is compared; None if nothing."""
-    return (_plain(text) or None) if text else None
+    """What was typed beside a PIN (a flat or member number), as subjects' ids are written.
+
+    None if nothing was. Dashes stay: they are part of an id.
+    """
+    typed = unicodedata.normalize("NFKC", (text or "")[:TYPED_MAX])
+    return "".join(typed.split()).lower() or None
 
 
 def load_key(folder: Path) -> bytes:

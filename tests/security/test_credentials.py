@@ -39,7 +39,9 @@ def test_a_card_is_no_pin_of_the_same_figures(credentials: KeyedCredentials) -> 
 
 
 def test_the_identifier_stays_readable_beside_the_digest(credentials: KeyedCredentials) -> None:
-    assert credentials.pin("482913", " 12-03b ").identifier == "1203B"
+    """It is compared with ids of subjects, which are in lower case and may hold dashes."""
+    assert credentials.pin("482913", " 12-03B ").identifier == "12-03b"
+    assert credentials.pin("482913", "０８０２").identifier == "0802"
     assert credentials.pin("482913", "  ").identifier is None
     assert credentials.pin("482913").identifier is None
 
