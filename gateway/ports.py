@@ -15,6 +15,7 @@ from gateway.domain.events import (
     Stream,
 )
 from gateway.domain.faults import Health
+from gateway.domain.feedback import Answer
 from gateway.domain.now import Now
 from gateway.domain.points import (
     Freshness,
@@ -66,8 +67,10 @@ class Sink(Protocol):
         """A happening. Never conflated. `durable` is called once its record is committed."""
         ...
 
-    def presented(self, event: CredentialPresented) -> None:
-        """Somebody presented a credential."""
+    def presented(self, event: CredentialPresented, answer: Answer | None = None) -> None:
+        """Somebody presented a credential. `answer` is called at most once, in the loop: when what
+        was decided is durable, or at once while the store is lost (RULES X1).
+        """
         ...
 
     def device_health(

@@ -19,13 +19,17 @@ from gateway.domain.site import Site
 from gateway.runtime.tasks import cancelled
 from simulators.faults import Faults
 from simulators.lines import Lines
+from simulators.readers import JsonReader
 from simulators.town import Town
 from simulators.views import CallPointView, DoorView
 from simulators.wiring import build_town
 
 TICK_S = 0.1
 LOOK_S = 0.01
+READS_MS = 2_000  # how long somebody looks at a keypad that says nothing
 SOMEBODY = "somebody"
+
+Fields = Mapping[str, Any]
 
 
 def mono_ms() -> int:
@@ -99,17 +103,21 @@ class SimulatedSite:
 
     # --- people -------------------------------------------------------------------------------
 
-    async def present_pin(self, door: str, pin: str, identifier: str = "") -> None:
-        """Somebody types a PIN at a door, perhaps after a flat or member number."""
-        self._present(door, "pin", pin, identifier)
+    async def present_pin(
+        self, door: str, pin: str, identifier: str = "", patience_ms: int = READS_MS
+    ) -> Fields | None:
+        """Somebody types a PIN, perhaps after a flat number, and reads what is then shown."""
+        return await self._present(door, ("pin", pin, identifier), patience_ms)
 
-    async def present_card(self, door: str, uid: str) -> None:
-        """Somebody holds a card to the reader of a door."""
-        self._present(door, "card", uid)
+    async def present_card(self, door: str, uid: str, patience_ms: int = READS_MS) -> Fields | None:
+        """Somebody holds a card to the reader of a door, and reads what it then says."""
+        return await self._present(door, ("card", uid), patience_ms)
 
-    async def present_pass(self, door: str, token: str) -> None:
-        """Somebody shows a signed pass to the reader of a door."""
-        self._present(door, "pass", token)
+    async def present_pass(
+        self, door: str, token: str, patience_ms: int = READS_MS
+    ) -> Fields | None:
+        """Somebody shows a signed pass to the reader of a door, and reads what it then says."""
+        return await self._present(door, ("pass", token), patience_ms)
 
     async def type_at_lock(self, door: str, code: str) -> bool:
         """Somebody types at the lock's own keypad; False when it knows no such user (A9)."""
@@ -163,6 +171,10 @@ class SimulatedSite:
     def door(self, door: str) -> DoorView:
         """A door as one who stands before it sees it."""
         return DoorView(self.town, door, self.now_ms)
+
+    def keypad(self, door: str) -> JsonReader:
+        """The first reader of a door, with what it shows."""
+        return self.lines.readers[self.town.site.doors[door].points.readers[0].device]
 
     def call_point(self, call_point: str) -> CallPointView:
         """A call point, its siren and its lamp."""
@@ -239,9 +251,16 @@ class SimulatedSite:
 
     # --- the rest -------------------------------------------------------------------------------
 
-    def _present(self, door: str, kind: str, text: str, identifier: str = "") -> None:
+    async def _present(self, door: str, what: tuple[str, ...], patience_ms: int) -> Fields | None:
+        """What the reader says of it, None if nothing before patience ends."""
         reader = self.town.site.doors[door].points.readers[0]
-        self.lines.present(reader.device, kind, text, identifier)
+        at = self.lines.present(reader.device, *what)
+        keypad = self.lines.readers[reader.device]
+        if at is None or not keypad.answered:
+            return None
+        await self._tries(lambda: keypad.answer_to(at) is not None, patience_ms)
+        shown = keypad.answer_to(at)
+        return shown.fields if shown else None
 
     async def _tries(self, attempt: Callable[[], bool], patience_ms: int) -> bool:
         ends_ms = self.now_ms() + patience_ms

@@ -175,7 +175,10 @@ class Resident:
     async def _pass(self, door: str) -> bool:
         for _ in range(TRIES_AT_DOOR):
             if self._world.town.site.doors[door].points.readers:
-                await self._world.present_pin(door, self._stay.pin)
+                shown = await self._world.present_pin(door, self._stay.pin)
+                if shown and shown.get("retry_after_s"):
+                    await asyncio.sleep(shown["retry_after_s"])  # as the keypad asks of them
+                    continue
             if await self._world.person_enters(door, self._stay.person, PATIENCE_MS):
                 return True
         return False

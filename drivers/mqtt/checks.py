@@ -5,7 +5,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from drivers.mqtt import binding
-from drivers.mqtt.rows import COLUMNS, fill
+from drivers.mqtt.rows import COLUMNS, FEEDBACK, fill, split
 from gateway.domain.errors import Problem
 from gateway.domain.points import SetpointKind
 from gateway.domain.profile import Edge, PointSpec, Profile, ValueKind
@@ -24,7 +24,7 @@ DEVICE_KEYS = frozenset(
     )
 )
 BINDING_KEYS = frozenset(("topic", "invert"))
-TOPIC_COLUMNS = ("topic", "set_topic", "get_topic")
+TOPIC_COLUMNS = ("topic", "set_topic", "get_topic", "feedback_topic")
 LEASE_MS_MIN = 4_000  # twice what renewing one takes
 _PYTHON: Mapping[ValueKind, type | tuple[type, ...]] = {
     ValueKind.BOOL: bool,
@@ -46,6 +46,7 @@ def check_profile(profile: Profile) -> list[Problem]:
     for spec in profile.points.values():
         found += _check_row(f"points.{spec.name}", spec)
     found += _check_shared_topics(profile)
+    found += _check_feedback(profile)
     return found
 
 
@@ -163,6 +164,42 @@ def _check_shared_topics(profile: Profile) -> Iterator[Problem]:
             bare, sharing = (other, spec) if spec.binding.get("path") else (spec, other)
             said = f"found none, expected one, for {sharing.name} shares its topic"
             yield Problem("", f"points.{bare.name}.path", said)
+
+
+def _check_feedback(profile: Profile) -> Iterator[Problem]:
+    heard = {spec.binding.get("topic") for spec in profile.points.values()}
+    for spec in profile.points.values():
+        key, raw = f"points.{spec.name}.feedback", spec.binding
+        if not {"feedback", "feedback_topic"} & raw.keys():
+            continue
+        if spec.edge is not Edge.CREDENTIAL:
+            yield Problem("", key, "found on a point that is no reader, expected edge: credential")
+        elif not {"feedback", "feedback_topic"} <= raw.keys():
+            yield Problem("", key, "found one alone, expected feedback and feedback_topic together")
+        else:
+            if raw["feedback_topic"] in heard:
+                said = "found a topic that is listened to, expected one for answers alone"
+                yield Problem("", f"{key}_topic", said)
+            yield from _check_told(key, raw["feedback"])
+
+
+def _check_told(key: str, told: Any) -> Iterator[Problem]:
+    """What a reader is told: known names, at paths of which none lies within another."""
+    if not isinstance(told, Mapping) or not told:
+        yield Problem("", key, f"found {told!r}, expected names and their paths in the JSON")
+        return
+    yield from _unknown(key, told, FEEDBACK)
+    paths: dict[tuple[str, ...], str] = {}
+    for name, path in told.items():
+        if not isinstance(path, str) or not path or not all(keys := split(path)):
+            yield Problem("", f"{key}.{name}", f"found {path!r}, expected keys joined by dots")
+            continue
+        for other, taken in paths.items():
+            shorter = min(len(other), len(keys))
+            if other[:shorter] == keys[:shorter]:
+                said = f"found {path!r}, expected a path beside that of {taken}, not within it"
+                yield Problem("", f"{key}.{name}", said)
+        paths[keys] = name
 
 
 # --- links --------------------------------------------------------------------------------------

@@ -32,7 +32,7 @@ class MqttDriver:
         self._problems: dict[str, str] = {}
         bound = binding.parse(setup.link)
         self._rest = Session(bound, "rest", self._never, self._rest_changed)
-        self._layout = lay_out(setup, self._stalled, self._rest.send)
+        self._layout = lay_out(setup, self._stalled, self._rest)
         self._rest.receive = self._receiver(self._layout.rest)
         self._rest.topics = tuple(self._layout.rest)
         self._sessions = [self._rest]

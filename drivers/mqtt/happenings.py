@@ -1,8 +1,9 @@
 """Happenings of one device on their way to the gateway: bounded, yet no press is dropped.
 
 Rules:
-- At most 60 at once and 20 a second. Over it the device is flooding: doors and changes are dropped
-  and counted; presses are gathered for 100 ms and told with their count (RULES E1).
+- At most 60 at once and 20 a second (`Allowance`). Over it the device is flooding: doors and
+  changes are dropped and counted; presses are gathered for 100 ms and told with their count
+  (RULES E1).
 - A message is settled (see `session`) once what it caused is durable.
 """
 
@@ -21,13 +22,36 @@ GATHER_S = 0.1
 Settle = Callable[[], None]
 
 
+class Allowance:
+    """How much one source of a device may say; over it the device is flooding."""
+
+    def __init__(self, state: DeviceState) -> None:
+        self._state = state
+        self._left = float(BURST)
+        self._left_ms = 0
+
+    def spend(self) -> bool:
+        """Take one; False, and counted, when none is left."""
+        mono_ms = self._state.clock.mono_ms()
+        gained = (mono_ms - self._left_ms) * PER_S / 1000
+        self._left = min(float(BURST), self._left + gained)
+        self._left_ms = mono_ms
+        if self._left < 1:
+            self._state.sink.count("flooded", self._state.device)
+            self._state.flooding(self, True)
+            return False
+        self._left -= 1
+        if self._left >= BURST / 2:
+            self._state.flooding(self, False)
+        return True
+
+
 class Happenings:
     """Tells the happenings of one device."""
 
     def __init__(self, state: DeviceState) -> None:
         self._state = state
-        self._tokens = float(BURST)
-        self._tokens_ms = 0
+        self._allowance = Allowance(state)
         self._gathered: dict[PointRef, _Gathered] = {}
 
     def tell(
@@ -39,7 +63,7 @@ class Happenings:
         detail: dict[str, Value] | None = None,
     ) -> bool:
         """Tell one; True if `settle` will be called once it is durable."""
-        if self._within_bounds():
+        if self._allowance.spend():
             happened = PointEdge(ref, found.value, found.count, found.first_sight, detail or None)
             self._state.sink.edge(happened, settle)
             return settle is not None
@@ -47,20 +71,6 @@ class Happenings:
             return False
         self._gather(ref, found, settle)
         return settle is not None
-
-    def _within_bounds(self) -> bool:
-        mono_ms = self._state.clock.mono_ms()
-        gained = (mono_ms - self._tokens_ms) * PER_S / 1000
-        self._tokens = min(float(BURST), self._tokens + gained)
-        self._tokens_ms = mono_ms
-        if self._tokens < 1:
-            self._state.sink.count("flooded", self._state.device)
-            self._state.flooding(True)
-            return False
-        self._tokens -= 1
-        if self._tokens >= BURST / 2:
-            self._state.flooding(False)
-        return True
 
     def _gather(self, ref: PointRef, found: Found, settle: Settle | None) -> None:
         gathered = self._gathered.get(ref)

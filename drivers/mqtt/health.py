@@ -63,7 +63,7 @@ class DeviceState:
         self._degraded = False
         self._last_seen: Any = MISSING
         self._told: tuple[Health, str, str] = (Health.UNKNOWN, "device_silent", "")
-        self._flooding = False
+        self._floods: set[object] = set()
         self._heard = False  # since the link came up
 
     @property
@@ -96,10 +96,10 @@ class DeviceState:
             self._degraded = True
             self.judge()
 
-    def flooding(self, flooding: bool) -> None:
-        """It sends more happenings than can be handled, or no longer does."""
-        if flooding is not self._flooding:
-            self._flooding = flooding
+    def flooding(self, source: object, flooding: bool) -> None:
+        """One source in it sends more than can be handled, or no longer does."""
+        if flooding is not (source in self._floods):
+            (self._floods.add if flooding else self._floods.remove)(source)
             self.judge()
 
     def lost(self) -> None:
@@ -143,7 +143,7 @@ class DeviceState:
         for holds, detail in silences:
             if holds:
                 return (Health.SILENT, "device_silent", detail)
-        if self._flooding:
+        if self._floods:
             return (Health.DEGRADED, "flooding", "")
         if self._degraded:
             return (Health.DEGRADED, "garbage", "")

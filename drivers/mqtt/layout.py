@@ -3,12 +3,13 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from drivers.mqtt.feedback import Teller
 from drivers.mqtt.happenings import Happenings
 from drivers.mqtt.health import Bridge, DeviceState
 from drivers.mqtt.readers import CredentialRoute
 from drivers.mqtt.routes import Point, Route, StateRoute, StatusRoute, bridge_said
 from drivers.mqtt.rows import compile_row, fill, split
-from drivers.mqtt.session import Outgoing
+from drivers.mqtt.session import Outgoing, Session
 from drivers.mqtt.writes import Target
 from gateway.domain.points import PointRef
 from gateway.domain.profile import Edge, PointSpec, Profile
@@ -33,26 +34,22 @@ class Layout:
     asks: list[Outgoing] = field(default_factory=list)
 
 
-def lay_out(
-    setup: LinkSetup, stalled: Callable[[], bool], send: Callable[[Outgoing], None]
-) -> Layout:
-    """The layout of a link. `send` publishes, `stalled` is as `CredentialRoute` wants it."""
+def lay_out(setup: LinkSetup, stalled: Callable[[], bool], out: Session) -> Layout:
+    """The layout of a link. `out` publishes, `stalled` is as `CredentialRoute` wants it."""
     layout = Layout()
     for device in setup.devices:
-        _Laying(setup, layout, device, send).lay(stalled)
+        _Laying(setup, layout, device, out).lay(stalled)
     return layout
 
 
 class _Laying:
     """One device being laid out."""
 
-    def __init__(
-        self, setup: LinkSetup, layout: Layout, device: Device, send: Callable[[Outgoing], None]
-    ) -> None:
+    def __init__(self, setup: LinkSetup, layout: Layout, device: Device, out: Session) -> None:
         self.setup = setup
         self.layout = layout
         self.device = device
-        self.send = send
+        self.out = out
         self.profile: Profile = setup.profiles[device.profile]
         self.topic: str = device.binding["topic"]
         self.specs = self.profile.points.values()
@@ -70,7 +67,8 @@ class _Laying:
         self._lay_states(points, self.layout.calls if calls else self.layout.rest)
         for spec in self.specs:
             if spec.edge is Edge.CREDENTIAL:
-                reader = CredentialRoute(self.state, spec, self.setup.credentials, stalled)
+                teller = self._teller(spec)
+                reader = CredentialRoute(self.state, spec, self.setup.credentials, stalled, teller)
                 self._add(self.layout.rest, spec.binding["topic"], reader)
             if spec.setpoint is not None:
                 self._lay_target(spec, points.get(spec.name))
@@ -85,8 +83,14 @@ class _Laying:
         point = Point(ref, row, watch.edge if watch else spec.edge, spec.deadband)
         ask = self._ask_of(spec)
         if ask is not None:
-            point.ask = lambda: self.send(ask)
+            point.ask = lambda: self.out.send(ask)
         return point
+
+    def _teller(self, spec: PointSpec) -> Teller | None:
+        if "feedback" not in spec.binding:
+            return None
+        topic = fill(spec.binding["feedback_topic"], self.topic)
+        return Teller(self.state, topic, spec.binding["feedback"], self.out.say)
 
     def _reported(self, spec: PointSpec) -> bool:
         return "topic" in spec.binding and spec.edge is not Edge.CREDENTIAL

@@ -12,6 +12,7 @@ Columns of a point, beside the common ones:
 | `momentary` | a message that holds it is a happening; it has no standing value |
 | `detail` | what else of the message goes with a happening: name → path |
 | `pin`, `card`, `pass`, `identifier`, `at` | of a presented credential: paths to whichever comes |
+| `feedback_topic`, `feedback` | where a reader is answered, and what it is told: name → path |
 | `set_topic`, `set_payload` | how it is written; a payload, or one by value |
 | `get_topic`, `get_payload` | how it is asked for |
 """
@@ -39,12 +40,15 @@ COLUMNS = frozenset(
         "pass",
         "identifier",
         "at",
+        "feedback_topic",
+        "feedback",
         "set_topic",
         "set_payload",
         "get_topic",
         "get_payload",
     )
 )
+FEEDBACK = frozenset(("result", "code", "zh", "en", "retry_after_s", "door", "at"))
 MISSING: Any = object()
 FLOAT_MAX = sys.float_info.max  # beyond any reading, and short of infinity
 
@@ -95,6 +99,14 @@ def dig(body: Any, path: tuple[str, ...]) -> Any:
             return MISSING
         body = body.get(key, MISSING)
     return body
+
+
+def put(body: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
+    """Lay a value at a path of a JSON object, which no other value of it may begin with."""
+    *parents, last = path
+    for key in parents:
+        body = body.setdefault(key, {})
+    body[last] = value
 
 
 def fill(template: str, topic: str) -> str:

@@ -108,10 +108,7 @@ class Session:
         client = self._client
         if client is None or not self.connected:
             return WriteOutcome(WriteResult.REFUSED, "not connected")
-        properties = None
-        if self._binding.version5 and message.expiry_s is not None:
-            properties = new_properties(PacketTypes.PUBLISH)
-            properties.MessageExpiryInterval = message.expiry_s
+        properties = self._properties(message)
         info = client.publish(message.topic, message.payload, qos=1, properties=properties)
         if info.rc is not MQTTErrorCode.MQTT_ERR_SUCCESS:
             return WriteOutcome(WriteResult.UNKNOWN, paho.error_string(info.rc))
@@ -129,9 +126,24 @@ class Session:
     def send(self, message: Outgoing) -> None:
         """Publish now, QoS 0, if connected: for what may be lost."""
         if self._client is not None and self.connected:
-            self._client.publish(message.topic, message.payload, qos=0)
+            properties = self._properties(message)
+            self._client.publish(message.topic, message.payload, qos=0, properties=properties)
             # Not now: we may be inside a callback of paho's, which writes under its own lock.
             asyncio.get_running_loop().call_soon(self._flush)
+
+    def say(self, message: Outgoing) -> bool:
+        """As `send`, for what is worth nothing later: False where it cannot leave now."""
+        if not self.connected or self._blocked:
+            return False
+        self.send(message)
+        return True
+
+    def _properties(self, message: Outgoing) -> Any:
+        if not self._binding.version5 or message.expiry_s is None:
+            return None
+        properties = new_properties(PacketTypes.PUBLISH)
+        properties.MessageExpiryInterval = message.expiry_s
+        return properties
 
     def abandon(self, why: str) -> None:
         """Give the connection up: whatever it still holds in its buffers is not sent."""

@@ -21,6 +21,7 @@ from gateway.cli.options import (
 if TYPE_CHECKING:
     from gateway.domain.events import CredentialPresented, PointEdge
     from gateway.domain.faults import Health
+    from gateway.domain.feedback import Answer
     from gateway.domain.points import Freshness, Reading, Value
     from gateway.domain.site import Site
 
@@ -53,8 +54,9 @@ class Collected:
         if durable is not None:
             durable()
 
-    def presented(self, event: "CredentialPresented") -> None:
-        """Say that a credential was presented; never which."""
+    def presented(self, event: "CredentialPresented", answer: "Answer | None" = None) -> None:
+        """Say that a credential was presented; never which. Nobody here can answer it."""
+        del answer
         self.said.append(f"{event.reader} a {event.presented.type.value} was presented")
 
     def device_health(

@@ -149,7 +149,8 @@ def _slow_down(draft: Draft, tried: _Try, found: Ground | Refusal, wait_ms: int)
     if isinstance(found, Refusal) and found.result is Result.INVALID:
         guessing.failed(draft, tried.slows, tried.reader, tried.door.place)
     seconds = -(-wait_ms // SECOND_MS)
-    return Reply(Result.REJECTED, reason("slow_down", seconds=seconds), {"retry_after_s": seconds})
+    told = {"door": tried.door.id, "retry_after_s": seconds}
+    return Reply(Result.REJECTED, reason("slow_down", seconds=seconds), told)
 
 
 def _refuse(draft: Draft, tried: _Try, refusal: Refusal) -> Reply:

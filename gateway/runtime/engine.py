@@ -81,12 +81,14 @@ class Engine:
         event: Event,
         durable: Callable[[], None] | None = None,
         lost: Callable[[], None] | None = None,
+        answer: Callable[[Reply], None] | None = None,
     ) -> None:
         """Hand over an event; `durable` is called once what it caused is committed.
 
-        `lost` is called when that cannot be for now: the store is lost.
+        `lost` is called when that cannot be for now: the store is lost. `answer` gets the reply
+        when `ask` would.
         """
-        self._put(Told(event, None, durable, lost))
+        self._put(Told(event, answer, durable, lost))
 
     async def ask(self, event: Event) -> Reply:
         """Hand over an event; its reply, once durable (or marked as not)."""
@@ -96,7 +98,7 @@ class Engine:
             if not future.done():
                 future.set_result(reply)
 
-        self._put(Told(event, answer))
+        self.tell(event, answer=answer)
         return await future
 
     def question(self, event: Event) -> Decision:

@@ -1,5 +1,6 @@
 """What a driver's words become: readings, freshness, events, counters. One for each link."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable
 
@@ -10,7 +11,9 @@ from gateway.domain.events import (
     PointEdge,
 )
 from gateway.domain.faults import Health
+from gateway.domain.feedback import Answer, Feedback
 from gateway.domain.points import Freshness, PointRef, Reading
+from gateway.domain.state import Reply
 from gateway.domain.uses import Use, uses
 from gateway.runtime.engine import Engine
 
@@ -50,9 +53,17 @@ class LinkSink:
         else:
             self._engine.tell(edge, settle, settle)
 
-    def presented(self, event: CredentialPresented) -> None:
-        """Somebody presented a credential."""
-        self._engine.tell(event)
+    def presented(self, event: CredentialPresented, answer: Answer | None = None) -> None:
+        """Somebody presented a credential; the answer goes back to the very reader it came from."""
+        if answer is None:
+            self._engine.tell(event)
+            return
+        loop = asyncio.get_running_loop()
+
+        def answered(reply: Reply) -> None:
+            loop.call_soon(answer, Feedback.of(reply))  # a driver's bug must not end the engine
+
+        self._engine.tell(event, answer=answered)
 
     def device_health(
         self, device: str, health: Health, reason_code: str = "device_silent", detail: str = ""

@@ -16,6 +16,7 @@ from random import Random
 from fixtures.modbus_profiles import profile
 
 from drivers.modbus.driver import ModbusDriver
+from gateway.domain import feedback
 from gateway.domain.events import CredentialPresented, PointEdge
 from gateway.domain.faults import Health
 from gateway.domain.now import Now, Trust
@@ -206,7 +207,7 @@ class Listener:
     def edge(self, edge: PointEdge, durable: Callable[[], None] | None = None) -> None:
         self.edges.append((time.monotonic(), edge))
 
-    def presented(self, event: CredentialPresented) -> None:
+    def presented(self, event: CredentialPresented, answer: feedback.Answer | None = None) -> None:
         raise AssertionError("Modbus presents no credentials")
 
     def device_health(

@@ -23,6 +23,7 @@ from drivers.mqtt.driver import MqttDriver
 from drivers.registry import kinds
 from gateway.domain.events import CredentialPresented, PointEdge
 from gateway.domain.faults import Health
+from gateway.domain.feedback import Answer
 from gateway.domain.now import Now, Trust
 from gateway.domain.points import Freshness, PointRef, Reading
 from gateway.domain.profile import Profile
@@ -60,6 +61,7 @@ class Sink:
         self.edges: list[PointEdge] = []
         self.held: list[Callable[[], None]] = []
         self.credentials: list[CredentialPresented] = []
+        self.answers: list[Answer] = []
         self.health: dict[str, tuple[Health, str, str]] = {}
         self.links: list[tuple[Health, str]] = []
         self.counts: Counter[str] = Counter()
@@ -81,8 +83,10 @@ class Sink:
             else:
                 self.held.append(durable)
 
-    def presented(self, event: CredentialPresented) -> None:
+    def presented(self, event: CredentialPresented, answer: Answer | None = None) -> None:
         self.credentials.append(event)
+        if answer is not None:
+            self.answers.append(answer)
 
     def device_health(
         self, device: str, health: Health, reason_code: str = "device_silent", detail: str = ""

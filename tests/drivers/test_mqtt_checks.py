@@ -32,6 +32,12 @@ def one_row(
     return Profile("own", "own", "mqtt", {"p": spec}, {}, {})
 
 
+def reader(feedback: object, **more: Any) -> Profile:
+    """A reader that is answered so."""
+    row = {"topic": "{topic}/a", "pin": "pin", "feedback_topic": "{topic}/b", "feedback": feedback}
+    return one_row({**row, **more}, ValueKind.TEXT, edge=Edge.CREDENTIAL)
+
+
 @pytest.mark.parametrize("profile", [p for p in PROFILES.values() if p.driver == "mqtt"], ids=str)
 def test_every_shipped_profile_is_sound(profile: Profile) -> None:
     assert KIND.check_profile(profile) == []
@@ -56,6 +62,27 @@ LEASE = SetpointSpec(SetpointKind.LEASE, length_ms=5_000)
         (one_row({"topic": "a", "momentary": True}), "points.p.enum: found none, expected what"),
         (one_row({"topic": "a", "limits": [5, 1]}), "points.p.limits: found [5, 1]"),
         (one_row({"topic": "a"}, edge=Edge.CREDENTIAL), "points.p: found edge: credential"),
+        (reader({"en": 1}), "points.p.feedback.en: found 1, expected keys joined by dots"),
+        (reader({"en": "a..b"}), "points.p.feedback.en: found 'a..b', expected keys joined by"),
+        (reader({"pin": "a"}), "points.p.feedback.pin: found an unknown key, expected"),
+        (reader("en"), "points.p.feedback: found 'en', expected names and their paths"),
+        (
+            reader({"en": "a", "zh": "a.b"}),
+            "points.p.feedback.zh: found 'a.b', expected a path beside that of en, not within it",
+        ),
+        (
+            reader({"en": "pin"}, feedback_topic="{topic}/a"),
+            "points.p.feedback_topic: found a topic that is listened to, expected one for answers",
+        ),
+        (reader({"en": "a"}, feedback_topic="a/#"), "points.p.feedback_topic: found 'a/#', expec"),
+        (
+            one_row({"topic": "a", "pin": "a", "feedback": {"en": "a"}}, edge=Edge.CREDENTIAL),
+            "points.p.feedback: found one alone, expected feedback and feedback_topic together",
+        ),
+        (
+            one_row({"topic": "a", "feedback": {"en": "a"}, "feedback_topic": "b"}),
+            "points.p.feedback: found on a point that is no reader, expected edge: credential",
+        ),
         (one_row({"topic": "a"}, setpoint=LEVEL), "points.p: setpoint and set_topic go together"),
         (one_row({"set_topic": "a"}), "points.p: setpoint and set_topic go together"),
         (

@@ -14,6 +14,7 @@ from config.site import load_site
 from drivers.registry import kinds
 from gateway.domain.events import CredentialPresented, PointEdge
 from gateway.domain.faults import Health
+from gateway.domain.feedback import Answer
 from gateway.domain.now import Now, Trust
 from gateway.domain.points import (
     Freshness,
@@ -72,7 +73,7 @@ class Kept:
         if durable is not None:
             durable()
 
-    def presented(self, event: CredentialPresented) -> None:
+    def presented(self, event: CredentialPresented, answer: Answer | None = None) -> None:
         self.presented_.append(event)
 
     def device_health(

@@ -139,8 +139,8 @@ async def test_a_plug_switches_and_says_so_itself(here: Driven) -> None:
 
 async def test_what_is_presented_at_the_keypad_is_a_digest_by_kind(here: Driven) -> None:
     assert await here.world.until(lambda: here.kept.health.get("keypad") is Health.ONLINE)
-    await here.world.present_pin("study_door", "482913", "0802")
-    await here.world.present_card("study_door", "04A1B2C3")
+    await here.world.present_pin("study_door", "482913", "0802", patience_ms=0)
+    await here.world.present_card("study_door", "04A1B2C3", patience_ms=0)
     assert await here.world.until(lambda: len(here.kept.presented_) == 2)
     pin, card = (event.presented for event in here.kept.presented_)
     assert (pin.type, pin.identifier) == (CredentialKind.PIN, "0802")
