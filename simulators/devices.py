@@ -19,7 +19,7 @@ from gateway.domain.site import Site
 from gateway.runtime.tasks import cancelled
 from simulators.faults import Faults
 from simulators.lines import Lines
-from simulators.readers import JsonReader
+from simulators.readers import JsonReader, Shown
 from simulators.town import Town
 from simulators.views import CallPointView, DoorView
 from simulators.wiring import build_town
@@ -175,6 +175,12 @@ class SimulatedSite:
     def keypad(self, door: str) -> JsonReader:
         """The first reader of a door, with what it shows."""
         return self.lines.readers[self.town.site.doors[door].points.readers[0].device]
+
+    def shows(self, door: str) -> Shown | None:
+        """What can be read just now at the reader of a door, if it has one that says something."""
+        at = self.town.site.doors[door].points.readers
+        reader = self.lines.readers.get(at[0].device) if at else None
+        return reader.shows if reader else None
 
     def call_point(self, call_point: str) -> CallPointView:
         """A call point, its siren and its lamp."""

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from simulators.demo import PEOPLE, STAFF, Demo
+from simulators.readers import Shown
 
 REFRESH_S = 0.5
 PATHS = ("status", "doors", "facilities", "calls", "devices", "faults")
@@ -82,7 +83,7 @@ def _head(demo: Demo, status: dict[str, Any]) -> Panel:
 
 def _doors(demo: Demo, seen: dict[str, Any]) -> Table:
     table = Table(expand=True, title="Rooms and doors", title_justify="left")
-    for name in ("place", "door", "state", "presence", "now", "may enter now"):
+    for name in ("place", "door", "state", "presence", "now", "may enter now", "keypad"):
         table.add_column(name)
     rooms = {room["id"]: room for room in seen.get("facilities", [])}
     by_door = {
@@ -100,6 +101,7 @@ def _doors(demo: Demo, seen: dict[str, Any]) -> Table:
             present,
             ", ".join(f"{b['id']} {b['status']}" for b in room.get("current", [])) or "–",
             _who(seen.get(f"may {room.get('id')}")),
+            _keypad(demo.world.shows(door["id"])),
         )
     return table
 
@@ -109,6 +111,14 @@ def _who(may_enter: Any) -> str:
         return "–"
     names = [one["subject"] for one in may_enter.get("subjects") or ()]
     return ", ".join(names) or "–"
+
+
+def _keypad(shown: Shown | None) -> Text:
+    """What a keypad tells the person in front of it, in its light's colour."""
+    if shown is None:
+        return Text("–")
+    said = f"{shown.fields.get('zh', '')} {shown.fields.get('en', '')}"
+    return Text(f"● {said}", style="green" if shown.green else "red")
 
 
 def _calls(calls: list[dict[str, Any]]) -> Table:

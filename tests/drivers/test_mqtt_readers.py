@@ -241,6 +241,22 @@ async def test_an_answer_over_a_link_that_is_gone_is_dropped(broker: Broker, wir
     assert rig.sink.counts["feedback_dropped"] == 1
 
 
+async def test_answers_do_not_pile_up_before_a_broker_that_takes_nothing(
+    broker: Broker, wire: Wire
+) -> None:
+    async with Rig(broker, [KEYPAD]).running() as rig:
+        answer = await asked(rig, wire)
+        broker.freeze()
+
+        def dropped() -> bool:
+            for _ in range(500):
+                answer(SLOW)
+            return bool(rig.sink.counts["feedback_dropped"])
+
+        await until(dropped)
+        broker.thaw()
+
+
 async def test_a_reader_whose_clock_is_wrong_learns_that_it_came_too_late(
     broker: Broker, wire: Wire
 ) -> None:

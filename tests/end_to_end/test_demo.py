@@ -1,14 +1,19 @@
 """The demo starts, lives, is told what to do, and ends without a trace."""
 
 import subprocess
+from io import StringIO
 from pathlib import Path
 
 import httpx
 import pytest
+from rich.console import Console
 
 from gateway.cli.demo import DEMO_SITE
 from simulators.control import ask
 from simulators.demo import Demo, running
+from simulators.view import _doors
+
+STRANGER = "00000000"
 
 
 async def eventually(demo: Demo, fact: str) -> None:
@@ -20,6 +25,11 @@ async def test_the_demo_lives_and_is_told_what_to_do(tmp_path: Path) -> None:
     async with running(DEMO_SITE, tmp_path) as demo:
         await eventually(demo, "booking.applied")
         call_point = next(iter(demo.site.safety.call_points))
+        told = await ask(demo.socket, "present_pin", "study_door", STRANGER)
+        assert told["code"] in ("not_recognised", "slow_down"), "the keypad answers who types at it"
+        shown = Console(width=200, record=True, file=StringIO())
+        shown.print(_doors(demo, {"doors": [{"id": "study_door", "state": "closed"}]}))
+        assert told["en"] in " ".join(shown.export_text().split())
         await ask(demo.socket, "press", call_point)
         await eventually(demo, "call.raised")
         headers = {"Authorization": f"Bearer {demo.token}"}

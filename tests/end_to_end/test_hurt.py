@@ -88,6 +88,8 @@ async def test_on_a_card_that_takes_nothing_calls_sound_doors_open_and_nothing_p
         siren = here.town.siren("study_help")
         assert await here.town.until(lambda: siren.sounding, 5), here.log.read_text()
         await here.opens("study_door", "482913")
+        keypad = here.town.keypad("study_door")
+        await here.until(lambda: keypad.shows and keypad.shows.green, 5, "the keypad says nothing")
         assert not await override(here)
         await here.until(lambda: "storage lost" in here.platform.cover.alarms, 10, "no alarm")
         unsaved = here.platform.ledger.unsaved

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,7 +14,7 @@ from config.site import load_site
 from drivers.registry import kinds
 from gateway.domain.events import CredentialPresented, PointEdge
 from gateway.domain.faults import Health
-from gateway.domain.feedback import Answer
+from gateway.domain.feedback import Answer, Feedback
 from gateway.domain.now import Now, Trust
 from gateway.domain.points import (
     Freshness,
@@ -59,6 +59,7 @@ class Kept:
         self.latest: dict[PointRef, Reading] = {}
         self.edges: list[PointEdge] = []
         self.presented_: list[CredentialPresented] = []
+        self.verdicts: deque[Feedback] = deque()  # what the next ones who present are told
         self.health: dict[str, Health] = {}
         self.counts: Counter[str] = Counter()
 
@@ -75,6 +76,8 @@ class Kept:
 
     def presented(self, event: CredentialPresented, answer: Answer | None = None) -> None:
         self.presented_.append(event)
+        if answer is not None and self.verdicts:
+            answer(self.verdicts.popleft())
 
     def device_health(
         self, device: str, health: Health, reason_code: str = "device_silent", detail: str = ""

@@ -1,5 +1,6 @@
 """Every shipped profile, simulated and read back by the real drivers over real wires."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from itertools import pairwise
 
@@ -8,8 +9,12 @@ from fixtures.broker import Broker
 from simulation.driven import Driven, driven
 
 from gateway.domain.faults import Health
+from gateway.domain.feedback import Feedback
 from gateway.domain.points import PointRef, SetpointKind, WriteResult
+from gateway.domain.reasons import reason
+from gateway.domain.state import Result
 from gateway.domain.subjects import CredentialKind
+from simulators.residents import Deed, Resident, Stay
 
 
 @pytest.fixture
@@ -145,6 +150,39 @@ async def test_what_is_presented_at_the_keypad_is_a_digest_by_kind(here: Driven)
     pin, card = (event.presented for event in here.kept.presented_)
     assert (pin.type, pin.identifier) == (CredentialKind.PIN, "0802")
     assert card.type is CredentialKind.CARD
+
+
+GRANTED = Feedback(Result.ACCEPTED, reason("granted"), "study_door")
+SLOW = Feedback(Result.REJECTED, reason("slow_down", seconds=1), "study_door", 1)
+
+
+async def test_the_keypad_shows_each_person_the_answer_to_their_own_try(here: Driven) -> None:
+    assert await here.world.until(lambda: here.kept.health.get("keypad") is Health.ONLINE)
+    assert here.world.shows("study_door") is None
+    here.kept.verdicts.extend((SLOW, GRANTED))
+    slowed = await here.world.present_pin("study_door", "000000")
+    assert slowed is not None
+    assert (slowed["en"], slowed["retry_after_s"]) == ("Slow down: try again in 1 s.", 1)
+    assert not here.world.shows("study_door").green
+    granted = await here.world.present_card("study_door", "04A1B2C3")
+    assert granted is not None
+    assert granted["zh"] == "请进。"
+    assert here.world.shows("study_door").green
+    assert await here.world.present_pin("study_door", "482913", patience_ms=50) is None
+
+
+async def test_a_resident_waits_as_the_keypad_asks(here: Driven) -> None:
+    assert await here.world.until(lambda: here.kept.health.get("keypad") is Health.ONLINE)
+    here.kept.verdicts.extend((SLOW, GRANTED))
+    stay = Stay("ada", "482913", "study_room", ("study_door",), 0, 3_600_000, "")
+    coming = asyncio.create_task(Resident(here.world, stay, lambda: 0).do(Deed.COME_IN))
+    keypad = here.world.keypad("study_door")
+    assert await here.world.until(lambda: len(keypad.shown) == 2)
+    first, second = (one.since_ms for one in keypad.shown)
+    assert second - first >= 1_000
+    await here.pulse("board/pulse_1", 5_000)
+    await coming
+    assert here.world.town.whereabouts["ada"] == "study_room"
 
 
 async def test_faults_show_as_what_they_are_and_heal(here: Driven) -> None:
