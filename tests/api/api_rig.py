@@ -2,8 +2,7 @@
 
 import asyncio
 import sqlite3
-import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 import httpx
 from fastapi import FastAPI
+from fixtures.clock import MachineClock
 from simulation.sites import small_site
 
 from gateway.api.app import create_app
@@ -21,7 +21,6 @@ from gateway.api.server import ApiServer
 from gateway.domain.bookings import Terms
 from gateway.domain.entity import Entity
 from gateway.domain.events import BookingItem, ChangesReceived, Event, PointEdge, Stream
-from gateway.domain.now import Now, Trust
 from gateway.domain.points import PointRef, Quality, Reading, Value
 from gateway.domain.profile import SetpointSpec
 from gateway.domain.records import Position
@@ -46,21 +45,6 @@ PIN = "4711"
 KEY = bytes(range(32))
 FILE = "journal.db"
 ROLES = ("platform", "desk", "technician", "resident")
-
-
-class RealClock:
-    """Time of this machine, trusted as a test says."""
-
-    trust = Trust.SYNCHRONISED
-
-    def now(self) -> Now:
-        return Now(self.wall_ms(), self.mono_ms(), self.trust, "boot1")
-
-    def mono_ms(self) -> int:
-        return time.monotonic_ns() // 1_000_000
-
-    def wall_ms(self) -> int:
-        return time.time_ns() // 1_000_000
 
 
 @dataclass
@@ -183,7 +167,7 @@ class Parts:
 
     store: SqliteStore
     engine: Engine
-    clock: RealClock
+    clock: MachineClock
     sinks: dict[str, LinkSink]
     views: EngineViews
     desk: Desk
@@ -195,7 +179,7 @@ class Parts:
 def built(folder: Path, site: Site | None = None) -> Parts:
     """A gateway on a folder."""
     site = site or api_site()
-    clock = RealClock()
+    clock = MachineClock()
     store = SqliteStore(folder / FILE, StoreOptions(ballast_bytes=0))
     loaded = store.open()
     readings = Readings()
@@ -246,13 +230,6 @@ async def served(folder: Path, site: Site | None = None) -> AsyncIterator[Rig]:
         with suppress(asyncio.CancelledError):
             await task
         await parts.engine.stop()
-
-
-async def until(wanted: Callable[[], object], timeout_s: float = 5.0) -> None:
-    """Wait for a condition that has no event of its own."""
-    async with asyncio.timeout(timeout_s):
-        while not wanted():
-            await asyncio.sleep(0.005)
 
 
 def _spec(site: Site, ref: PointRef) -> SetpointSpec | None:

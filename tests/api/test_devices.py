@@ -1,6 +1,7 @@
 """Devices, links and faults: health, age, counters, points (RULES E5)."""
 
-from api.api_rig import Rig, until
+from api.api_rig import Rig
+from fixtures.waiting import until
 
 from gateway.domain.faults import Fault, Health
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from api.api_rig import Rig, until
+from api.api_rig import Rig
+from fixtures.waiting import until
 
 from gateway.api import events
 from gateway.domain.errors import GatewayError

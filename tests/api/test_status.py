@@ -20,7 +20,7 @@ async def test_the_status_says_boot_clock_storage_journal_and_platform(rig: Rig)
     await rig.booking()
     status = (await rig.get(f"{API}/status")).json()
     assert status["site"] == "small"
-    assert status["boot"] == "boot1"
+    assert status["boot"] == "boot"
     assert status["clock"]["trust"] == "synchronised"
     assert status["storage"] == {"lost": False, "why": ""}
     assert status["journal"]["head"] == rig.engine.head.seq

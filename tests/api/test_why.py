@@ -3,7 +3,8 @@
 from typing import Any
 
 import pytest
-from api.api_rig import HOUR_MS, Rig, until
+from api.api_rig import HOUR_MS, Rig
+from fixtures.waiting import until
 
 from gateway.domain.events import Stream
 from gateway.domain.faults import Fault

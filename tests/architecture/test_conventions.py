@@ -2,6 +2,7 @@
 
 import ast
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -129,6 +130,12 @@ def test_a_citation_of_a_rule_is_a_letter_and_a_number() -> None:
         for path in MODULES
         for found in wrong.finditer(path.read_text())
     ]
+
+
+def test_modules_of_tests_have_names_of_their_own() -> None:
+    """So that any of them can be run together, in one process."""
+    names = Counter(path.name for path in (ROOT / "tests").rglob("test_*.py"))
+    assert not [name for name, count in names.items() if count > 1]
 
 
 def test_every_folder_of_tests_is_in_a_part_that_runs() -> None:

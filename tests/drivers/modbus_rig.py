@@ -13,13 +13,13 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 from random import Random
 
+from fixtures.clock import MachineClock
 from fixtures.modbus_profiles import profile
 
 from drivers.modbus.driver import ModbusDriver
 from gateway.domain import feedback
 from gateway.domain.events import CredentialPresented, PointEdge
 from gateway.domain.faults import Health
-from gateway.domain.now import Now, Trust
 from gateway.domain.points import Freshness, PointRef, Reading, Value
 from gateway.domain.profile import PollClass, Profile
 from gateway.domain.secret import Secret
@@ -234,19 +234,6 @@ class Listener:
         return found[-1] if found else Health.UNKNOWN
 
 
-class RealClock:
-    """The machine's clock."""
-
-    def now(self) -> Now:
-        return Now(self.wall_ms(), self.mono_ms(), Trust.SYNCHRONISED, "boot-1")
-
-    def mono_ms(self) -> int:
-        return time.monotonic_ns() // 1_000_000
-
-    def wall_ms(self) -> int:
-        return time.time_ns() // 1_000_000
-
-
 class NoCredentials:
     """Modbus devices have none."""
 
@@ -283,7 +270,7 @@ def setup(
         poll_ms={**POLL_MS, **(poll_ms or {})},
         sink=listener,
         credentials=NoCredentials(),
-        clock=RealClock(),
+        clock=MachineClock(),
     )
 
 
@@ -300,14 +287,6 @@ async def running(made: LinkSetup) -> AsyncIterator[ModbusDriver]:
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
-
-
-async def until(condition: Callable[[], object], within_s: float = 5.0) -> None:
-    """Wait for a condition, looking every few ms."""
-    deadline = time.monotonic() + within_s
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come to pass in time"
-        await asyncio.sleep(0.005)
 
 
 def tcp_link(port: int, **binding: object) -> Link:

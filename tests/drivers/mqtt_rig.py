@@ -5,7 +5,6 @@ import json
 import os
 import secrets
 import threading
-import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -15,6 +14,8 @@ from typing import Any
 
 import pytest
 from fixtures.broker import Broker
+from fixtures.clock import MachineClock
+from fixtures.waiting import until
 from paho.mqtt import client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
@@ -24,7 +25,6 @@ from drivers.registry import kinds
 from gateway.domain.events import CredentialPresented, PointEdge
 from gateway.domain.faults import Health
 from gateway.domain.feedback import Answer
-from gateway.domain.now import Now, Trust
 from gateway.domain.points import Freshness, PointRef, Reading
 from gateway.domain.profile import Profile
 from gateway.domain.site import POLL_MS, Device, Link, Name
@@ -33,23 +33,6 @@ from gateway.ports import LinkSetup
 from gateway.security.credentials import KeyedCredentials
 
 WAIT_S = 10.0
-
-
-class Clock:
-    """The machine's clocks; tests may move wall time, or distrust it."""
-
-    def __init__(self) -> None:
-        self.trust = Trust.SYNCHRONISED
-        self.ahead_ms = 0
-
-    def now(self) -> Now:
-        return Now(self.wall_ms(), self.mono_ms(), self.trust, "boot")
-
-    def mono_ms(self) -> int:
-        return time.monotonic_ns() // 1_000_000 + self.ahead_ms
-
-    def wall_ms(self) -> int:
-        return time.time_ns() // 1_000_000 + self.ahead_ms
 
 
 class Sink:
@@ -138,7 +121,7 @@ class Rig:
         watches: Mapping[PointRef, Watch] | None = None,
         **binding: Any,
     ) -> None:
-        self.clock = Clock()
+        self.clock = MachineClock()
         self.sink = Sink()
         self.credentials = KeyedCredentials(bytes(range(32)))
         raw = {"host": broker.host, "port": broker.port, "client_id": "test", **binding}
@@ -167,14 +150,6 @@ class Rig:
             done = await asyncio.gather(task, return_exceptions=True)
             if isinstance(done[0], Exception):
                 raise done[0]
-
-
-async def until(holds: Callable[[], object], wait_s: float = WAIT_S) -> None:
-    """Wait until something holds."""
-    deadline = time.monotonic() + wait_s
-    while not holds():
-        assert time.monotonic() < deadline, "it did not come true in time"
-        await asyncio.sleep(0.005)
 
 
 class Wire:

@@ -5,7 +5,8 @@ import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
-from modbus_rig import Listener, TcpServer, Unit, bank, device, running, setup, tcp_link, until
+from fixtures.waiting import until
+from modbus_rig import Listener, TcpServer, Unit, bank, device, running, setup, tcp_link
 
 from gateway.domain.faults import Health
 from gateway.domain.points import PointRef, Quality
@@ -203,5 +204,6 @@ async def test_a_host_that_is_mute_is_connected_afresh(
     quick = device("board", "waveshare_relay_8_di", unit=1, timeout_ms=30)
     async with running(setup(tcp_link(server.port), [quick], listener, CALL)):
         await until(lambda: server.connections >= 2)
+        assert listener.health_of("board") is not Health.ONLINE
         unit.silent = False
         await until(lambda: listener.value("board/input_1") is True)

@@ -4,19 +4,10 @@ from collections.abc import AsyncIterator
 from itertools import pairwise
 
 import pytest
+from fixtures.clock import MachineClock
 from fixtures.modbus_profiles import made
-from modbus_rig import (
-    Listener,
-    RealClock,
-    TcpServer,
-    Unit,
-    bank,
-    device,
-    running,
-    setup,
-    tcp_link,
-    until,
-)
+from fixtures.waiting import until
+from modbus_rig import Listener, TcpServer, Unit, bank, device, running, setup, tcp_link
 
 from drivers.modbus.driver import ModbusDriver
 from drivers.modbus.player import Beat, Player, pattern
@@ -37,7 +28,7 @@ def lease(value: Value, for_ms: int, ref: PointRef = SIREN) -> Lease:
 
 
 def now_ms() -> int:
-    return RealClock().mono_ms()
+    return MachineClock().mono_ms()
 
 
 async def play(driver: ModbusDriver, value: Value, for_ms: int) -> WriteOutcome:

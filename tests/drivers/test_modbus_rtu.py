@@ -8,20 +8,10 @@ from pathlib import Path
 from random import Random
 
 import pytest
+from fixtures.clock import MachineClock
 from fixtures.modbus_profiles import made
-from modbus_rig import (
-    Listener,
-    RealClock,
-    RtuServer,
-    Unit,
-    bank,
-    crc,
-    device,
-    rtu_link,
-    running,
-    setup,
-    until,
-)
+from fixtures.waiting import until
+from modbus_rig import Listener, RtuServer, Unit, bank, crc, device, rtu_link, running, setup
 
 from gateway.domain.faults import Health
 from gateway.domain.points import Level, PointRef, WriteResult
@@ -89,7 +79,7 @@ async def _rates(listener: Listener, for_s: float) -> dict[str, float]:
 
 
 async def _worst_age_ms(heard_ms: Callable[[], int | None], for_s: float) -> int:
-    clock, worst, began = RealClock(), 0, time.monotonic()
+    clock, worst, began = MachineClock(), 0, time.monotonic()
     while time.monotonic() - began < for_s:
         worst = max(worst, clock.mono_ms() - (heard_ms() or 0))
         await asyncio.sleep(0.01)

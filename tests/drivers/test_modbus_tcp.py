@@ -5,18 +5,9 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
-from modbus_rig import (
-    Listener,
-    RealClock,
-    TcpServer,
-    Unit,
-    bank,
-    device,
-    running,
-    setup,
-    tcp_link,
-    until,
-)
+from fixtures.clock import MachineClock
+from fixtures.waiting import until
+from modbus_rig import Listener, TcpServer, Unit, bank, device, running, setup, tcp_link
 
 from gateway.domain.events import PointEdge
 from gateway.domain.faults import Health
@@ -34,9 +25,9 @@ WATCHES = {
 
 
 def pulse(token: str = "t1", length_ms: int = 3_000, for_ms: int = 2_000) -> Pulse:
-    until_ms = RealClock().mono_ms() + for_ms
+    until_ms = MachineClock().mono_ms() + for_ms
     ref = PointRef("board", "pulse_2")
-    return Pulse(ref, token, length_ms, until_ms, "boot-1", False, reason("granted"))
+    return Pulse(ref, token, length_ms, until_ms, "boot", False, reason("granted"))
 
 
 def level(point: str, value: bool) -> Level:
@@ -103,7 +94,8 @@ async def test_an_input_inverted_by_the_site_reads_the_other_way_round(
     async with running(setup(tcp_link(server.port), [closed], listener, WATCHES)):
         await until(lambda: listener.value("board/input_3") is False)
         unit.discrete[2] = False
-        await until(lambda: listener.edges_of("board/input_3"))
+        (press,) = await until(lambda: listener.edges_of("board/input_3"))
+    assert press.value is True
 
 
 async def test_a_timed_pulse_is_one_flash_frame_that_the_board_ends_itself(

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 from fixtures.broker import Broker
-from mqtt_rig import KEYPAD, SOS, Rig, Wire, device, until
+from fixtures.waiting import until
+from mqtt_rig import KEYPAD, SOS, Rig, Wire, device
 
 from gateway.domain.points import PointRef
 
@@ -69,7 +70,8 @@ async def test_a_dead_disk_does_not_stop_the_broker_from_sending_calls(
     async with rig.running():
         for _ in range(25):  # a broker sends 20 unacknowledged messages, and then waits
             wire.say(TOPIC, PRESS)
-        await until(lambda: len(rig.sink.edges) == 25, wait_s=4)
+        await until(lambda: len(rig.sink.edges) == 25, within_s=4)
+        assert len(rig.sink.held) == 25, "none of them is acknowledged"
 
 
 async def test_a_press_sent_again_over_a_new_connection_is_one_press(

@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from fixtures.broker import Broker
-from mqtt_rig import KEYPAD, SOS, Rig, Wire, device, until
+from fixtures.waiting import until
+from mqtt_rig import KEYPAD, SOS, Rig, Wire, device
 
 from gateway.domain.faults import Health
 from gateway.domain.points import Quality
@@ -89,7 +90,8 @@ async def test_after_a_silence_every_value_is_told_anew(broker: Broker, wire: Wi
         told = len(rig.sink.readings)
         wire.say("zigbee2mqtt/door/availability", ONLINE, retain=True)
         wire.say(TOPIC, {"contact": True})
-        await until(lambda: len(rig.sink.readings) > told)
+        (again, *_) = await until(lambda: rig.sink.readings[told:])
+    assert (str(again.ref), again.value, again.quality) == ("contact/open", False, Quality.GOOD)
 
 
 async def test_a_lost_link_silences_its_devices_and_a_found_one_asks_again(
@@ -151,6 +153,8 @@ async def test_garbage_that_lasts_is_a_fault_until_it_ends(broker: Broker, wire:
         for number in range(12):
             wire.say(TOPIC, {"contact": True, "linkquality": number})
         await until(lambda: rig.sink.is_now("contact", Health.ONLINE))
+    assert rig.sink.counts["garbage"] == 5
+    assert rig.sink.value("contact/open") is False
 
 
 async def test_null_and_missing_are_no_garbage(broker: Broker, wire: Wire) -> None:

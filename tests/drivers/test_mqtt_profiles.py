@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 from fixtures.broker import Broker
-from mqtt_rig import SOS, Rig, Wire, device, golden, profiles, until
+from fixtures.waiting import until
+from mqtt_rig import SOS, Rig, Wire, device, golden, profiles
 
 from gateway.domain.points import PointRef, Quality
 from gateway.domain.profile import Edge, PointSpec, PollClass, Profile, ValueKind
@@ -217,4 +218,6 @@ async def test_wiring_that_is_normally_closed_is_inverted_by_the_site(
     inverted = device("contact", "z2m_contact", "zigbee2mqtt/gate", invert=["open"])
     async with Rig(broker, [inverted]).running() as rig:
         wire.say("zigbee2mqtt/gate", {"contact": True})
-        await until(lambda: rig.sink.value("contact/open") is True)
+        wire.say("zigbee2mqtt/gate", {"contact": False})
+        await until(lambda: len(rig.sink.readings) == 2)
+    assert [reading.value for reading in rig.sink.readings] == [True, False]

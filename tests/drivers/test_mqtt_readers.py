@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import pytest
 from fixtures.broker import Broker
-from mqtt_rig import KEYPAD, Rig, Wire, device, profiles, until
+from fixtures.waiting import until
+from mqtt_rig import KEYPAD, Rig, Wire, device, profiles
 from paho.mqtt.client import MQTTv5
 
 from drivers.mqtt.happenings import BURST
@@ -143,6 +144,7 @@ async def test_a_keypads_will_says_that_it_is_gone(broker: Broker, wire: Wire) -
         await until(lambda: rig.sink.is_now("keypad", Health.ONLINE))
         wire.say("keypads/hall/availability", "offline", retain=True)
         await until(lambda: rig.sink.is_now("keypad", Health.SILENT))
+    assert rig.sink.up, "the link is not"
 
 
 # --- what the reader is told ----------------------------------------------------------------

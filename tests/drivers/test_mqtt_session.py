@@ -13,10 +13,13 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from fixtures.broker import Broker, free_port
-from mqtt_rig import KEYPAD, SOS, Rig, Wire, device, until
+from fixtures.waiting import until
+from mqtt_rig import KEYPAD, SOS, Rig, Wire, device
 
 from drivers.mqtt.binding import default_client_id, parse
 from gateway.domain.errors import ConfigError
+from gateway.domain.faults import Health
+from gateway.domain.points import PointRef
 from gateway.domain.site import Link
 
 PLUG = device("plug", "z2m_plug", "zigbee2mqtt/plug")
@@ -32,6 +35,8 @@ async def test_both_protocols_carry_calls_and_credentials(broker: Broker, protoc
     async with Rig(broker, [SOS, KEYPAD], protocol=protocol).running() as rig:
         wire.say("keypads/hall/presented", {"pin": "1234"})
         await until(lambda: rig.sink.edges and rig.sink.credentials)
+    assert [edge.ref for edge in rig.sink.edges] == [PointRef("sos", "pressed")]
+    assert [e.presented for e in rig.sink.credentials] == [rig.credentials.pin("1234")]
     wire.close()
 
 
@@ -97,6 +102,9 @@ async def test_a_frozen_broker_is_found_out_by_its_silence(broker: Broker) -> No
         await until(lambda: not rig.sink.up)
         broker.thaw()
         await until(lambda: rig.sink.up)
+    came, went, *_, back = (health for health, _ in rig.sink.links)
+    assert came is back is Health.ONLINE
+    assert went is not Health.ONLINE
 
 
 @pytest.mark.parametrize("protocol", [311, 5])

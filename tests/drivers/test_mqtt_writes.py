@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 from fixtures.broker import Broker
-from mqtt_rig import Rig, Wire, device, until
+from fixtures.waiting import until
+from mqtt_rig import Rig, Wire, device
 from paho.mqtt import client as paho
 
 from gateway.domain.faults import Health

@@ -3,6 +3,7 @@
 import subprocess
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -16,14 +17,17 @@ from simulators.view import _doors
 STRANGER = "00000000"
 
 
-async def eventually(demo: Demo, fact: str) -> None:
-    await demo.platform.until(lambda it: fact in [entry.fact for entry in it.records], 30)
+async def newest(demo: Demo, fact: str) -> Any:
+    """Wait until the platform holds a fact of this kind; the newest one."""
+    await demo.platform.until(lambda it: it.facts(fact), 30)
+    return demo.platform.facts(fact)[-1]
 
 
 @pytest.mark.timeout(90)
 async def test_the_demo_lives_and_is_told_what_to_do(tmp_path: Path) -> None:
     async with running(DEMO_SITE, tmp_path) as demo:
-        await eventually(demo, "booking.applied")
+        booked = await newest(demo, "booking.applied")
+        assert booked.data["facility"] in demo.site.facilities
         call_point = next(iter(demo.site.safety.call_points))
         told = await ask(demo.socket, "present_pin", "study_door", STRANGER)
         assert told["code"] in ("not_recognised", "slow_down"), "the keypad answers who types at it"
@@ -31,11 +35,12 @@ async def test_the_demo_lives_and_is_told_what_to_do(tmp_path: Path) -> None:
         shown.print(_doors(demo, {"doors": [{"id": "study_door", "state": "closed"}]}))
         assert told["en"] in " ".join(shown.export_text().split())
         await ask(demo.socket, "press", call_point)
-        await eventually(demo, "call.raised")
+        raised = await newest(demo, "call.raised")
+        assert raised.data["call_point"] == call_point
         headers = {"Authorization": f"Bearer {demo.token}"}
         async with httpx.AsyncClient(headers=headers) as client:
             calls = (await client.get(f"{demo.api}/api/v1/calls")).json()
-            assert calls[0]["call_point"] == call_point
+            assert [call["id"] for call in calls] == [raised.data["call"]]
         assert not demo.platform.problems
     left = subprocess.run(["pgrep", "-f", str(tmp_path)], capture_output=True, check=False)
     assert not left.stdout, "a process of the demo is still running"

@@ -89,6 +89,7 @@ async def test_a_radio_button_calls_as_a_wired_one_does(here: Court) -> None:
     await here.ready()
     await answer(here, "garden_sos")
     await here.has("call.cleared")
+    assert those(here, CALL) == [*CALL[:5], "call.acknowledged", *CALL[5:]]
 
 
 async def test_without_the_platform_the_facts_are_the_same_and_go_up_once(here: Court) -> None:

@@ -1,7 +1,6 @@
 """A simulated site with the real drivers on its wires, and everything they tell kept."""
 
 import asyncio
-import time
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
@@ -9,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from fixtures.broker import Broker
+from fixtures.clock import MachineClock
 
 from config.site import load_site
 from drivers.registry import kinds
 from gateway.domain.events import CredentialPresented, PointEdge
 from gateway.domain.faults import Health
 from gateway.domain.feedback import Answer, Feedback
-from gateway.domain.now import Now, Trust
 from gateway.domain.points import (
     Freshness,
     Lease,
@@ -37,19 +36,6 @@ from simulators.devices import SimulatedSite, mono_ms
 COURT = Path(__file__).parent / "court"
 BOOT = "boot"
 WHY = Reason("test", "试", "test")
-
-
-class MachineClock:
-    """The clocks of this machine."""
-
-    def now(self) -> Now:
-        return Now(self.wall_ms(), self.mono_ms(), Trust.SYNCHRONISED, BOOT)
-
-    def mono_ms(self) -> int:
-        return mono_ms()
-
-    def wall_ms(self) -> int:
-        return time.time_ns() // 1_000_000
 
 
 class Kept:

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 from fixtures.broker import Broker
-from uplink_rig import HOUR_MS, Rig, gateway, platform, prefill, until, window
+from fixtures.waiting import until
+from uplink_rig import HOUR_MS, Rig, gateway, platform, prefill, window
 
 from gateway.domain.bookings import Authority, Booking
 from gateway.domain.calls import Call

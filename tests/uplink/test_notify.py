@@ -17,7 +17,8 @@ import aiomqtt
 import pytest
 from certificates import authority
 from fixtures.broker import Broker, free_port
-from uplink_rig import Rig, gateway, platform, until
+from fixtures.waiting import until
+from uplink_rig import Rig, gateway, platform
 
 from gateway.domain import events
 from gateway.domain.calls import Call, CallState
@@ -181,6 +182,8 @@ async def test_a_certificate_of_our_own_authority(tmp_path: Path) -> None:
         async with calling(tmp_path, hook=hook) as rig:
             await press(rig)
             await until(lambda: the_call(rig).state is CallState.DELIVERED)
+    assert server.url.startswith("https:")
+    assert [request.said["call"] for request in server.requests] == [the_call(rig).id]
 
 
 async def test_outputs_go_first_and_wait_for_nobody(tmp_path: Path) -> None:
@@ -200,8 +203,10 @@ async def test_a_lost_disk_silences_no_call(tmp_path: Path) -> None:
         async with calling(tmp_path, hook=webhook(tmp_path, server.url)) as rig:
             with rig.store.read_only():
                 rig.engine.tell(PointEdge(PointRef("board", "input_3"), True))
-                await until(lambda: server.requests)
+                (request,) = await until(lambda: server.requests)
                 await until(lambda: the_call(rig).state is CallState.DELIVERED)
+                assert rig.engine.step.lost
+    assert request.said["call"] == the_call(rig).id
 
 
 async def test_after_a_restart_an_open_call_is_told_again(tmp_path: Path) -> None:

@@ -4,7 +4,8 @@ import time
 from pathlib import Path
 
 from fixtures.broker import Broker
-from uplink_rig import Rig, drop, gateway, platform, prefill, until, window
+from fixtures.waiting import until
+from uplink_rig import Rig, drop, gateway, platform, prefill, window
 
 from gateway.domain.bookings import Booking
 from gateway.domain.events import PointEdge, Stopping
@@ -125,8 +126,8 @@ async def test_acknowledgements_out_of_order_move_the_cursor_forward_only(
         for seq in (70, 30, 70, 10):
             await desk.publish("ack", {"epoch": epoch, "seq": seq})
         await desk.publish("ack", {"epoch": "another", "seq": 99})
-        await until(lambda: rig.uplink.sender.foreign == 1)
-        await until(lambda: rig.cursor() == 70)
+        await until(lambda: rig.uplink.sender.foreign == 1)  # which came last
+        assert await until(rig.cursor) == 70
 
 
 async def test_calls_go_up_ahead_of_a_backlog_and_move_no_cursor(

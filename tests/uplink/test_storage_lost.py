@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from fixtures.broker import Broker
-from uplink_rig import Rig, gateway, platform, until, window
+from fixtures.waiting import until
+from uplink_rig import Rig, gateway, platform, window
 
 from gateway.domain.bookings import Booking
 from gateway.domain.events import PointEdge, Stopping

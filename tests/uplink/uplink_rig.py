@@ -4,20 +4,19 @@ import asyncio
 import random
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from contract import violations_of
+from fixtures.clock import MachineClock
 from simulation.sites import small_site
 
 from gateway.domain.errors import StoreError
 from gateway.domain.events import Event
-from gateway.domain.faults import Health
-from gateway.domain.now import Now, Trust
-from gateway.domain.points import PointRef, Setpoint
+from gateway.domain.points import PointRef
 from gateway.domain.profile import SetpointSpec
 from gateway.domain.records import Fact, Position, Record
 from gateway.domain.site import Channel, ChannelKind, Escalation, Site
@@ -33,6 +32,7 @@ from gateway.runtime.engine import Engine
 from gateway.runtime.readings import Readings
 from gateway.runtime.reconcile import Reconciler
 from gateway.runtime.step import Step
+from gateway.runtime.views import EngineViews
 from gateway.security.credentials import KeyedCredentials
 from gateway.store.store import SqliteStore, StoreOptions
 from gateway.uplink.once import Publisher
@@ -56,57 +56,6 @@ FAST: dict[str, Any] = {
 }
 KEY = bytes(range(32))
 HOUR_MS = 3_600_000
-
-
-class RealClock:
-    """Time of this machine."""
-
-    def now(self) -> Now:
-        return Now(self.wall_ms(), self.mono_ms(), Trust.SYNCHRONISED, "boot1")
-
-    def mono_ms(self) -> int:
-        return time.monotonic_ns() // 1_000_000
-
-    def wall_ms(self) -> int:
-        return time.time_ns() // 1_000_000
-
-
-class Looking:
-    """The `Views` of an engine."""
-
-    def __init__(self, engine: Engine, clock: RealClock) -> None:
-        self._engine = engine
-        self._clock = clock
-
-    @property
-    def site(self) -> Site:
-        return self._engine.site
-
-    @property
-    def state(self) -> State:
-        return self._engine.state
-
-    @property
-    def readings(self) -> Readings:
-        return self._engine.readings
-
-    def now(self) -> Now:
-        return self._clock.now()
-
-    def desired(self) -> Sequence[Setpoint]:
-        return ()
-
-    def health(self) -> Mapping[str, Health]:
-        return {}
-
-    def counters(self) -> Mapping[tuple[str, str, str], int]:
-        return {}
-
-    def trust_since_ms(self) -> int | None:
-        return None
-
-    def storage_lost(self) -> str:
-        return self._engine.step.lost
 
 
 class CardStore(SqliteStore):
@@ -164,7 +113,7 @@ def prefill(
     """A journal that already holds so many records."""
     store = SqliteStore(folder / "journal.db", StoreOptions(machine=machine, ballast_bytes=0))
     store.open()
-    now = RealClock().now()
+    now = MachineClock().now()
     records = tuple(
         Stamped(
             Record(
@@ -214,7 +163,7 @@ async def gateway(
     **settings: Any,
 ) -> AsyncIterator[Rig]:
     """A gateway on a folder, its uplink on a broker's port."""
-    clock = RealClock()
+    clock = MachineClock()
     store = CardStore(folder / "journal.db", StoreOptions(machine=machine, ballast_bytes=0))
     loaded = store.open()
     site = calling_site(channels or {})
@@ -230,7 +179,7 @@ async def gateway(
     uplink_settings = UplinkSettings(**{**FAST, "port": port, **settings})
     around = Surroundings(
         engine,
-        Looking(engine, clock),
+        EngineViews(engine, clock, {}),
         store.journal,
         KeyedCredentials(KEY),
         clock,
@@ -276,9 +225,3 @@ def window(clock_ms: int | None = None, hours: int = 1) -> tuple[int, int]:
     """From half an hour ago on."""
     now_ms = clock_ms or time.time_ns() // 1_000_000
     return now_ms - HOUR_MS // 2, now_ms + hours * HOUR_MS
-
-
-async def until(wanted: Callable[[], object], timeout_s: float = 10.0) -> None:
-    async with asyncio.timeout(timeout_s):
-        while not wanted():
-            await asyncio.sleep(0.01)
