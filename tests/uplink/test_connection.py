@@ -146,6 +146,7 @@ async def test_a_gateway_that_stops_says_so_and_one_that_dies_has_left_a_will(
         assert desk.cover.status["why"] == "stopped"
         async with cut(broker.port) as link, gateway(tmp_path, link.port) as rig:
             await desk.until(lambda p: p.cover.status["state"] == "online")
+            await until(lambda: rig.uplink.health.connected)  # it knows that it was heard
             link.cut()
             await desk.until(lambda p: p.cover.status["state"] == "offline")
             assert desk.cover.status["why"] == "lost"
