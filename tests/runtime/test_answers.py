@@ -2,11 +2,11 @@
 
 import asyncio
 import sqlite3
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from fixtures.waiting import until
 from simulation.sites import ref, small_site
 
 from gateway.domain.bookings import Booking, Terms
@@ -47,13 +47,6 @@ class Keypad:
     def facts(self) -> list[str]:
         """What the journal on disk holds."""
         return [entry.fact for entry in self.store.journal.read(0)]
-
-
-async def until(holds: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 5
-    while not holds():
-        assert time.monotonic() < deadline, "it did not come true in time"
-        await asyncio.sleep(0.005)
 
 
 @asynccontextmanager
