@@ -39,9 +39,10 @@ $(VENV)/.dev: $(VENV)/bin/python requirements-dev.lock pyproject.toml
 	@touch $(VENV)/.run $@
 
 system-test:
-	@command -v mosquitto >/dev/null || [ -x /usr/sbin/mosquitto ] || { \
-	  echo "installing mosquitto with apt"; \
-	  $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq mosquitto; \
+	@{ command -v mosquitto || [ -x /usr/sbin/mosquitto ]; } >/dev/null && \
+	  command -v mosquitto_pub >/dev/null || { \
+	  echo "installing mosquitto and mosquitto-clients with apt"; \
+	  $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq mosquitto mosquitto-clients; \
 	  $(SUDO) systemctl disable --now mosquitto 2>/dev/null || true; }
 	@ls /usr/lib/*/faketime/libfaketime.so.1 >/dev/null 2>&1 || { \
 	  echo "installing faketime with apt"; \
