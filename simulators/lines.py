@@ -124,7 +124,7 @@ class Lines:
 
     async def _serve_modbus(self, link: Link) -> None:
         units = {
-            int(device.binding.get("unit", 1)): (
+            self._unit(device): (
                 unit_of(self._town, device, self._now_ms),
                 self.faults[device.id],
             )
@@ -145,6 +145,10 @@ class Lines:
             await face.start()
             self.overrides[link.id] = {"host": LOOPBACK, "port": face.port}
         self.buses[link.id] = face
+
+    def _unit(self, device: Device) -> int:
+        model = self._town.site.equipment.profiles[device.profile].binding
+        return int(device.binding.get("unit", model.get("unit", 1)))
 
     def _wire(self, link: str) -> ModbusFace | Wire:
         wire = self._wires.get(link) or self.buses.get(link)

@@ -92,10 +92,11 @@ class BusDevice(Member):
 class PolledPoint:
     """One point of a read: how to decode it, watch it, and when to tell it."""
 
-    __slots__ = ("by", "deadband", "decode", "quality", "ref", "told", "watcher")
+    __slots__ = ("by", "deadband", "decode", "keep", "quality", "ref", "told", "watcher")
 
     def __init__(self, ref: PointRef, decode: Decode, deadband: float, edge: Edge) -> None:
         self.ref = ref
+        self.keep: Value | None = None  # what it must be, whoever changed it
         self.by: PolledPoint | None = None
         self.decode = decode
         self.deadband = deadband
@@ -133,7 +134,16 @@ class PolledPoint:
 class PolledGroup(Group):
     """One read of a device, and what was last found in its answer."""
 
-    __slots__ = ("always", "freshness", "points", "raw", "request", "settles_ms", "span")
+    __slots__ = (
+        "always",
+        "freshness",
+        "kept",
+        "points",
+        "raw",
+        "request",
+        "settles_ms",
+        "span",
+    )
 
     member: BusDevice
 
@@ -144,7 +154,9 @@ class PolledGroup(Group):
         super().__init__(device, span.period_ms, self.request.begins)
         self.span = span
         self.points = [_point(device, row, span.address, watches) for row in span.rows]
-        self.always = any(row.by is not None for row in span.rows)  # the same bytes may be news
+        self.kept = tuple(point for point in self.points if point.keep is not None)
+        # the same bytes may be news
+        self.always = bool(self.kept) or any(row.by is not None for row in span.rows)
         names = [row.name for row in span.rows]
         device.points.update(zip(names, self.points, strict=True))
         self.freshness = sink.freshness(device.name, names, span.period_ms)
@@ -221,7 +233,9 @@ def _point(
         decode = _inverted(decode)
     edge = watches[ref].edge if ref in watches else spec.edge
     numeric = spec.kind in (ValueKind.INT, ValueKind.FLOAT)
-    return PolledPoint(ref, decode, spec.deadband if numeric else 0.0, edge)
+    point = PolledPoint(ref, decode, spec.deadband if numeric else 0.0, edge)
+    point.keep = spec.binding.get("keep")
+    return point
 
 
 def _inverted(decode: Decode) -> Decode:

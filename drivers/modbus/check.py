@@ -50,7 +50,7 @@ def _one_of(*known: Any) -> Judge:
     return judge
 
 
-def _instance(kind: type, what: str) -> Judge:
+def _instance(kind: Any, what: str) -> Judge:
     return lambda found: None if isinstance(found, kind) else what
 
 
@@ -97,6 +97,7 @@ ROW: Mapping[str, Judge] = {
     "write_address": _whole(0, ADDRESS_MAX),
     "write_type": _one_of(*TYPES),
     "enable_address": _whole(0, ADDRESS_MAX),
+    "keep": _instance(bool | int, "true, false or a whole number"),
     "tick_ms": _whole(1, 60_000),
     "writes": _whole(0, ADDRESS_MAX),
     "off_address": _whole(0, ADDRESS_MAX),
@@ -138,7 +139,7 @@ NEEDED = {"modbus_tcp": "host", "modbus_rtu": "port"}
 DEVICE: Mapping[str, Judge] = {
     **MODEL,
     **LINE,
-    "invert": _instance(list | tuple, "a list of points"),  # type: ignore[arg-type]  # a union
+    "invert": _instance(list | tuple, "a list of points"),
 }
 
 
@@ -224,6 +225,8 @@ def _row_problems(where: _Where, spec: PointSpec, profile: Profile) -> Iterator[
         yield from _register_problems(where, spec, row_of(spec, profile.binding), profile)
     if spec.setpoint is not None:
         yield from _write_problems(where, spec, spec.setpoint, table)
+    if "keep" in columns and (not spec.setpoint or spec.setpoint.kind is not SetpointKind.LEVEL):
+        yield where.problem("keep", "found on what is not a level, expected setpoint: level")
 
 
 def _raws(columns: Mapping[str, Any]) -> Iterator[Any]:
@@ -315,7 +318,7 @@ def link_problems(
         yield where.problem(needed, f"found nothing, expected {judges[needed](None)}")
     for device in devices:
         yield from _device_problems(link, device, profiles.get(device.profile))
-    yield from _shared_problems(link, devices)
+    yield from _shared_problems(link, devices, profiles)
 
 
 def _device_problems(link: Link, device: Device, profile: Profile | None) -> Iterator[Problem]:
@@ -333,12 +336,15 @@ def _device_problems(link: Link, device: Device, profile: Profile | None) -> Ite
             yield where.problem("invert", f"found {name!r}, expected a bool")
 
 
-def _shared_problems(link: Link, devices: Sequence[Device]) -> Iterator[Problem]:
+def _shared_problems(
+    link: Link, devices: Sequence[Device], profiles: Mapping[str, Profile]
+) -> Iterator[Problem]:
     """Two devices at one address, and a device set to another speed than its line."""
     units: dict[int, str] = {}
     for device in devices:
         where = _Where(f"devices/{device.id}.yaml", "")
-        unit = device.binding.get("unit", 1)
+        profile = profiles.get(device.profile)
+        unit = {**(profile.binding if profile else {}), **device.binding}.get("unit", 1)
         if not isinstance(unit, int):
             continue  # said of the device itself
         if unit in units:

@@ -15,7 +15,13 @@ import asyncio
 from random import Random
 
 from drivers.modbus import frames
-from drivers.modbus.bus import SAFETY_RETRY_MAX_MS, BusDevice, PolledGroup, bus_devices
+from drivers.modbus.bus import (
+    SAFETY_RETRY_MAX_MS,
+    BusDevice,
+    PolledGroup,
+    PolledPoint,
+    bus_devices,
+)
 from drivers.modbus.frames import BrokenStream, ExceptionReply, LinkLost, Request, Silent, Unsent
 from drivers.modbus.link import comm_params, line_of
 from drivers.modbus.player import OFF, Played, Player, pattern, rewriting
@@ -43,6 +49,7 @@ from gateway.domain.points import (
     WriteOutcome,
     WriteResult,
 )
+from gateway.domain.reasons import reason
 from gateway.ports import LinkSetup
 
 LEVEL_WAITS_MS = 1_000
@@ -254,8 +261,17 @@ class ModbusDriver:
             group.take(raw, self._clock.wall_ms(), now_ms, sink)
             if group.settles_ms is not None:
                 self._schedule.soon(group, group.settles_ms)
+            for point in group.kept:
+                if point.told is not None and point.told != point.keep:
+                    self._restore(point, now_ms)
         if was_away or not device.condition.well:
             self._well(device, now_ms, was_away)
+
+    def _restore(self, point: PolledPoint, now_ms: int) -> None:
+        """A setting is not as it must be: after a restart, say."""
+        assert point.keep is not None
+        level = Level(point.ref, point.keep, True, reason("ok"))
+        self._queue.put(Job(level, False, now_ms + LEVEL_WAITS_MS))
 
     def _well(self, device: BusDevice, now_ms: int, was_away: bool, detail: str = "") -> None:
         """The device answered something."""

@@ -5,30 +5,19 @@ other projects' register tables. Capture: a protocol analyser's test traffic.
 """
 
 import json
-import os
 import struct
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
+from fixtures.modbus_bench import data, on_wire, row, spans
 from fixtures.modbus_profiles import made, profile
-from pymodbus.framer import FramerRTU
-from pymodbus.pdu import DecodePDU
 
-from drivers.codec import Row, Table, row_of
+from drivers.codec import Table, row_of
 from drivers.modbus import frames
 from drivers.modbus.bus import BusDevice
-from drivers.modbus.plan import Limits, Span, plan, readable
 from drivers.modbus.writes import off_request, pulse_request, value_requests
 from gateway.domain.points import PointRef, Value
-from gateway.domain.site import POLL_MS, Device, Name
-
-DATA = Path(os.environ.get("COMMONS_DATA") or Path(__file__).parents[2] / ".." / "shared" / "data")
-RTU = FramerRTU(DecodePDU(False))
-
-
-def on_wire(unit: int, request: frames.Request) -> str:
-    return str(RTU.encode(request.pdu, unit, 0).hex(" ").upper())
+from gateway.domain.site import Device, Name
 
 
 @pytest.fixture
@@ -36,21 +25,6 @@ def board() -> BusDevice:
     name = "waveshare_relay_8_di"
     device = Device("x", name, "bus", "hall", Name("x", "x"), {"unit": 1})
     return BusDevice(device, profile(name), 60_000)
-
-
-def spans(model: str) -> tuple[Span, ...]:
-    one = profile(model)
-    rows = [
-        (row_of(spec, one.binding), POLL_MS[spec.poll])
-        for spec in one.points.values()
-        if readable(spec)
-    ]
-    return plan(rows, Limits.of(one.binding))
-
-
-def row(model: str, point: str) -> Row:
-    one = profile(model)
-    return row_of(one.points[point], one.binding)
 
 
 def ref(point: str) -> PointRef:
@@ -138,13 +112,6 @@ OF_MBMD = {  # mbmd's measurement → our point; it gives kWh, we Wh
     "Export": "energy_export",
     "Sum": "energy_total",
 }
-
-
-def data(*parts: str) -> Path:
-    path = DATA.joinpath(*parts)
-    if not path.exists():
-        pytest.skip(f"no test data at {path}; set COMMONS_DATA")
-    return path
 
 
 def test_eastron_sdm120_lies_where_another_project_reads_it() -> None:
