@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import TypeVar
 
 from config.base import Strict
+from config.charging import CircuitFile, ProfileOf, circuit_of, outlet_of
 from config.draft import Draft, Item
 from config.figures import SettingsFile
 from config.hours import parse_hours
@@ -60,12 +61,18 @@ OFFLINE = frozenset({ChannelKind.OUTPUT, ChannelKind.DESK})
 def site_of(draft: Draft, profiles: Mapping[str, Profile]) -> Site:
     """The whole site."""
     head = _model(draft.of(SiteFile)["site"])
+
+    def profile_at(ref: PointRef) -> Profile | None:
+        return profile_of(draft, profiles, ref.device)
+
     return Site(
         id=head.id,
         zone=head.zone,
         places={one.id: _place(one, model) for one, model in draft.valid(PlaceFile)},
         doors={one.id: _door(one, model) for one, model in draft.valid(DoorFile)},
-        facilities={one.id: _facility(one, model) for one, model in draft.valid(FacilityFile)},
+        facilities={
+            one.id: _facility(one, model, profile_at) for one, model in draft.valid(FacilityFile)
+        },
         equipment=Equipment(
             links={one.id: link_of(one, model) for one, model in draft.valid(LinkFile)},
             devices={one.id: device_of(one, model) for one, model in draft.valid(DeviceFile)},
@@ -74,6 +81,7 @@ def site_of(draft: Draft, profiles: Mapping[str, Profile]) -> Site:
         ),
         safety=_safety(draft, profiles),
         settings=_settings(head.settings),
+        circuits={one.id: circuit_of(one.id, model) for one, model in draft.valid(CircuitFile)},
     )
 
 
@@ -160,7 +168,7 @@ def _door(item: Item[DoorFile], model: DoorFile) -> Door:
     )
 
 
-def _facility(item: Item[FacilityFile], model: FacilityFile) -> Facility:
+def _facility(item: Item[FacilityFile], model: FacilityFile, profile_at: ProfileOf) -> Facility:
     return Facility(
         id=item.id,
         place=model.place,
@@ -173,6 +181,8 @@ def _facility(item: Item[FacilityFile], model: FacilityFile) -> Facility:
             PresenceSensor(PointRef.parse(one.point), one.kind, one.hold_ms, one.threshold)
             for one in model.sensors
         ),
+        open_hours=None if model.open_hours is None else parse_hours(model.open_hours),
+        outlet=None if model.outlet is None else outlet_of(model.outlet, profile_at),
     )
 
 
@@ -191,7 +201,12 @@ def _safety(draft: Draft, profiles: Mapping[str, Profile]) -> Safety:
         },
         fire_zones={
             one.id: FireZone(
-                one.id, one.within, PointRef.parse(model.input), tuple(model.doors), model.active
+                id=one.id,
+                place=one.within,
+                input=PointRef.parse(model.input),
+                doors=tuple(model.doors),
+                active=model.active,
+                outlets=tuple(model.outlets),
             )
             for one, model in draft.valid(FireZoneFile)
         },

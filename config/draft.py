@@ -12,6 +12,7 @@ from pathlib import PurePosixPath
 from typing import Any, Generic, TypeVar, cast
 
 from config.base import Strict
+from config.charging import CircuitFile
 from config.files import FOLDERS, SINGLE, Document, KeyPath, parse
 from config.models import (
     CallPointFile,
@@ -32,11 +33,16 @@ M = TypeVar("M", bound=Strict)
 
 # The keys of a model that hold things with ids of their own.
 COLLECTIONS: Mapping[type[Strict], Mapping[str, type[Strict]]] = {
-    SiteFile: {"links": LinkFile, "channels": ChannelFile, "escalations": EscalationFile},
+    SiteFile: {
+        "links": LinkFile,
+        "channels": ChannelFile,
+        "escalations": EscalationFile,
+        "circuits": CircuitFile,
+    },
     PlaceFile: {"doors": DoorFile, "call_points": CallPointFile, "fire_zones": FireZoneFile},
 }
 FILE_OF: Mapping[type[Strict], str] = {
-    **dict.fromkeys((LinkFile, ChannelFile, EscalationFile), "site.yaml"),
+    **dict.fromkeys((LinkFile, ChannelFile, EscalationFile, CircuitFile), "site.yaml"),
     **dict.fromkeys((PlaceFile, DoorFile, CallPointFile, FireZoneFile), "places.yaml"),
 }
 OF_FOLDER: Mapping[str, type[Strict]] = {"devices": DeviceFile, "facilities": FacilityFile}
@@ -46,6 +52,7 @@ WORDS: Mapping[type[Strict], str] = {
     LinkFile: "a link",
     ChannelFile: "a channel",
     EscalationFile: "an escalation",
+    CircuitFile: "a circuit",
     PlaceFile: "a place",
     DoorFile: "a door",
     CallPointFile: "a call point",

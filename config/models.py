@@ -10,6 +10,7 @@ from pydantic import Field, field_validator
 from pydantic_core import PydanticCustomError
 
 from config.base import Chosen, Id, Milliseconds, Open, Reference, Strict, Text, default
+from config.charging import CircuitFile, OutletFile
 from config.figures import SettingsFile
 from config.hours import parse_span
 from gateway.domain.points import SetpointKind
@@ -28,6 +29,16 @@ from gateway.domain.site import (
     SensorKind,
     Wiring,
 )
+
+
+def _readable(spans: list[str] | None) -> list[str] | None:
+    """Hours that can be read, as they are."""
+    for span in spans or ():
+        try:
+            parse_span(span)
+        except ValueError as error:
+            raise PydanticCustomError("hours", "{said}", {"said": str(error)}) from error
+    return spans
 
 
 class NameFile(Strict):
@@ -82,6 +93,9 @@ class SiteFile(Strict):
     channels: dict[Id, ChannelFile] = Field(default={}, description="The ways to people, by id.")
     escalations: dict[Id, EscalationFile] = Field(
         default={}, description="The steps that calls climb, by id."
+    )
+    circuits: dict[Id, CircuitFile] = Field(
+        default={}, description="The feeders that outlets hang on, by id (rule C4)."
     )
     heartbeat: list[Reference] = Field(
         default=[], description='Lamps that say "in service" while the gateway lives (rule E8).'
@@ -138,15 +152,7 @@ class DoorRulesFile(Strict):
         description="How long it may stand open before it is held open (rule A6).",
     )
 
-    @field_validator("open_hours")
-    @classmethod
-    def _readable(cls, spans: list[str] | None) -> list[str] | None:
-        for span in spans or ():
-            try:
-                parse_span(span)
-            except ValueError as error:
-                raise PydanticCustomError("hours", "{said}", {"said": str(error)}) from error
-        return spans
+    _hours = field_validator("open_hours")(_readable)
 
 
 class DoorFile(Strict):
@@ -189,6 +195,9 @@ class FireZoneFile(Strict):
     input: Reference = Field(description="The input from the fire panel.")
     doors: list[Id] = Field(default=[], description="The doors it releases (rule A3).")
     active: bool = Field(default=True, description="The value that means fire.")
+    outlets: list[Id] = Field(
+        default=[], description="Facilities whose power it cuts (rules A3, C2)."
+    )
 
 
 class PlaceFile(Strict):
@@ -250,6 +259,12 @@ class FacilityFile(Strict):
     sensors: list[SensorFile] = Field(
         default=[], description="What sees whether somebody is there."
     )
+    open_hours: list[str] | None = Field(
+        default=None, description='When it is open, as "mon-fri 08:00-22:00"; else always.'
+    )
+    outlet: OutletFile | None = Field(default=None, description="Where a vehicle charges at it.")
+
+    _hours = field_validator("open_hours")(_readable)
 
 
 # --- profiles/<id>.yaml -------------------------------------------------------------------------

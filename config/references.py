@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from config.base import Strict
+from config.charging import CircuitFile, OutletPointsFile
 from config.draft import WORDS, Draft, Item
 from config.files import KeyPath
 from config.models import (
@@ -60,15 +61,22 @@ def named_by(item: Item[Any]) -> Named:
         case CallPointFile(escalation=escalation, outputs=outputs):
             yield ("escalation",), escalation, EscalationFile
             yield from _each(("outputs", "releases"), outputs.releases, DoorFile)
-        case FireZoneFile(doors=doors):
+        case FireZoneFile(doors=doors, outlets=outlets):
             yield from _each(("doors",), doors, DoorFile)
+            yield from _each(("outlets",), outlets, FacilityFile)
+        case CircuitFile(place=place, parent=parent):
+            yield ("place",), place, PlaceFile
+            if parent is not None:
+                yield ("parent",), parent, CircuitFile
         case DeviceFile(link=link, place=place):
             yield ("link",), link, LinkFile
             yield ("place",), place, PlaceFile
-        case FacilityFile(place=place, doors=doors, way=way):
+        case FacilityFile(place=place, doors=doors, way=way, outlet=outlet):
             yield ("place",), place, PlaceFile
             yield from _each(("doors",), doors, DoorFile)
             yield from _each(("way",), way, DoorFile)
+            if outlet is not None:
+                yield ("outlet", "circuit"), outlet.circuit, CircuitFile
         case ChannelFile(own={"link": str() as link}):
             yield ("link",), link, LinkFile
 
@@ -95,9 +103,32 @@ def pointed_by(item: Item[Any]) -> Pointed:
             yield from _points(("outputs", "lamps"), outputs.lamps, Use.LAMP)
         case FireZoneFile(input=text):
             yield ("input",), PointRef.parse(text), Use.FIRE
-        case FacilityFile(sensors=sensors):
+        case CircuitFile(meter=meter, breaker=breaker):
+            yield from _points(("meter",), meter, Use.CIRCUIT_METER)
+            if breaker is not None:
+                yield ("breaker",), PointRef.parse(breaker), Use.BREAKER
+        case FacilityFile(sensors=sensors, outlet=outlet):
             for number, sensor in enumerate(sensors):
                 yield ("sensors", number, "point"), PointRef.parse(sensor.point), Use.SENSOR
+            if outlet is not None:
+                yield from _outlet_points(outlet.points)
+
+
+def _outlet_points(points: OutletPointsFile) -> Pointed:
+    path = ("outlet", "points")
+    for name, use in (
+        ("limit", Use.POWER_DRIVE),
+        ("switch", Use.POWER_DRIVE),
+        ("state", Use.OUTLET),
+        ("power", Use.OUTLET),
+        ("energy", Use.OUTLET),
+        ("serial", Use.OUTLET),
+        ("temperature", Use.OUTLET),
+    ):
+        if (text := getattr(points, name)) is not None:
+            yield (*path, name), PointRef.parse(text), use
+    yield from _points((*path, "currents"), points.currents, Use.OUTLET)
+    yield from _points((*path, "readers"), points.readers, Use.OUTLET_READER)
 
 
 def profile_of(draft: Draft, profiles: Mapping[str, Profile], device: str) -> Profile | None:
@@ -170,11 +201,11 @@ def _unfit(item: Item[Any], path: KeyPath, spec: PointSpec, use: Use) -> tuple[s
     match item.model:
         case CallPointFile() as call_point if use is Use.CALL:
             return _unfit_call(call_point.wiring, spec)
-        case FacilityFile(sensors=sensors):
-            number = path[1]
-            assert isinstance(number, int)
-            return _unfit_sensor(sensors[number].kind, spec)
-    expected, rule, fits = FITS[use]
+        case FacilityFile(sensors=sensors) if use is Use.SENSOR:
+            return _unfit_sensor(sensors[int(path[1])].kind, spec)
+    expected, rule, fits = (
+        _OUTLET_FITS[str(path[2])] if use in (Use.OUTLET, Use.POWER_DRIVE) else FITS[use]
+    )
     return ("", "") if fits(spec) else (expected, rule)
 
 
@@ -184,6 +215,16 @@ def _drives(kind: SetpointKind) -> Callable[[PointSpec], bool]:
 
 def _bounded_pulse(spec: PointSpec) -> bool:
     return _drives(SetpointKind.PULSE)(spec) and spec.setpoint.length_ms is not None  # type: ignore[union-attr]  # a pulse has one
+
+
+def _sets(kind: ValueKind, unit: str) -> Callable[[PointSpec], bool]:
+    driven = (SetpointKind.LEVEL, SetpointKind.LEASE)
+    return lambda spec: (
+        spec.setpoint is not None
+        and spec.setpoint.kind in driven
+        and spec.kind is kind
+        and spec.unit == unit
+    )
 
 
 def _is(kind: ValueKind) -> Callable[[PointSpec], bool]:
@@ -205,6 +246,20 @@ FITS: Mapping[Use, tuple[str, str, Callable[[PointSpec], bool]]] = {
     Use.FIRE: ("a value of true and false", "A3", _is(ValueKind.BOOL)),
     Use.LOCK: ("a text: locked, unlocked, not_fully_locked", "", _is(ValueKind.TEXT)),
     Use.READER: ("edge: credential", "", lambda spec: spec.edge is Edge.CREDENTIAL),
+    Use.OUTLET_READER: ("edge: credential", "", lambda spec: spec.edge is Edge.CREDENTIAL),
+    Use.CIRCUIT_METER: ("a number of mA", "C4", lambda spec: spec.unit == "mA"),
+    Use.BREAKER: ("a level", "C2", _drives(SetpointKind.LEVEL)),
+}
+
+_OUTLET_FITS: Mapping[str, tuple[str, str, Callable[[PointSpec], bool]]] = {
+    "limit": ("a level or lease of whole mA", "C1", _sets(ValueKind.INT, "mA")),
+    "switch": ("a level of true (on) and false", "C1", _sets(ValueKind.BOOL, "")),
+    "state": ("a text: available, connected, charging …", "", _is(ValueKind.TEXT)),
+    "power": ("a number of W", "", lambda spec: spec.unit == "W"),
+    "energy": ("a number of Wh", "C3", lambda spec: spec.unit == "Wh"),
+    "temperature": ("a number of °C", "C2", lambda spec: spec.unit in ("°C", "C")),
+    "currents": ("a number of mA", "C4", lambda spec: spec.unit == "mA"),
+    "serial": ("any value", "", lambda _: True),
 }
 
 

@@ -109,7 +109,8 @@ class Gateway:
         self._open_links(set(self.site.equipment.links))
         dispatcher = self._dispatcher()  # before the start raises again what nobody answered
         self.engine.start(self._head, self.drivers)
-        started = Started(VERSION, self.latch.found, digest_of(self._options.site))
+        digest, away_ms = digest_of(self._options.site), self.clock.away_ms()
+        started = Started(VERSION, self.latch.found, digest, away_ms)
         self.engine.tell(started, self.latch.found_durable)
         if self._clock_moved is not None:
             self.engine.clock_changed(self._clock_moved)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from config.checks.access import check_access
+from config.checks.charging import check_charging
 from config.checks.emergency import check_emergency
 from config.checks.outputs import check_outputs
 from config.checks.premises import check_premises
@@ -16,6 +17,7 @@ def check_rules(draft: Draft, profiles: Mapping[str, Profile], *, demo: bool) ->
     check_access(draft, profiles)
     check_emergency(draft, profiles, demo=demo)
     check_outputs(draft, profiles)
+    check_charging(draft)
 
 
 __all__ = ["check_rules"]

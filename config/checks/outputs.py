@@ -15,7 +15,9 @@ from gateway.domain.points import PointRef
 from gateway.domain.profile import Profile
 from gateway.domain.uses import Use
 
-DRIVEN = frozenset({Use.STRIKE, Use.HOLD, Use.SIREN, Use.LAMP, Use.HEARTBEAT})
+DRIVEN = frozenset(
+    {Use.STRIKE, Use.HOLD, Use.SIREN, Use.LAMP, Use.HEARTBEAT, Use.POWER_DRIVE, Use.BREAKER}
+)
 SHARED = frozenset({Use.SIREN, Use.LAMP})  # several call points may sound one siren
 ONE_DOOR = frozenset({Use.STRIKE, Use.HOLD})  # a relay may be pulsed and held for one door
 

@@ -30,6 +30,9 @@ _BY_CODE: dict[str, HTTPStatus] = {
     "old_revision": HTTPStatus.CONFLICT,
     "inverted_window": HTTPStatus.CONFLICT,
     "in_use": HTTPStatus.CONFLICT,
+    "choose_outlet": HTTPStatus.CONFLICT,
+    "outlet_unseen": HTTPStatus.SERVICE_UNAVAILABLE,
+    "hazard": HTTPStatus.CONFLICT,
 }
 _BY_RESULT: dict[Result, HTTPStatus] = {
     Result.ACCEPTED: HTTPStatus.OK,

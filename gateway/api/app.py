@@ -9,6 +9,7 @@ from starlette.routing import NoMatchFound
 from gateway.api import (
     bookings,
     calls,
+    charging,
     devices,
     document,
     doors,
@@ -36,6 +37,7 @@ _RESOURCES = (
     devices,
     safety,
     bookings,
+    charging,
     people,
     why,
     calls,

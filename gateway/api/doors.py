@@ -136,7 +136,7 @@ async def door_of(door: str, parts: Parts, caller: Anybody) -> DoorShown:
 async def present(door: str, asked: Presentation, parts: Parts, caller: Presenter) -> JSONResponse:
     """Decided as at the door's own reader (A1, A5). A PIN is digested before anything else."""
     known(parts, door)
-    _check_kind(asked, caller)
+    check_kind(asked.credential.kind, caller)
     facilities = parts.views.site.facilities
     if asked.facility and asked.facility not in facilities:
         raise unknown("facility", asked.facility, facilities)
@@ -209,15 +209,15 @@ def _faults(parts: Gateway, door: Door) -> list[FaultShown]:
     return [FaultShown.of(f) for one in sorted(about) for f in state.where(Fault, "about", one)]
 
 
-def _check_kind(asked: Presentation, caller: Caller) -> None:
+def check_kind(kind: str, caller: Caller) -> None:
     """A resident presents for themself, nobody else remotely: a PIN is typed where it is asked."""
-    own = asked.credential.kind in ("remote", "pass")
+    own = kind in ("remote", "pass")
     if caller.role is Role.RESIDENT and not own:
         raise forbidden(
             reason("role_needed", role="desk, technician"),
             "a credential of the kind remote or pass, for a resident",
         )
-    if caller.role is not Role.RESIDENT and asked.credential.kind == "remote":
+    if caller.role is not Role.RESIDENT and kind == "remote":
         raise forbidden(
             reason("role_needed", role=Role.RESIDENT.value),
             "a credential of the kind pin, card or pass; or a release, with a reason",

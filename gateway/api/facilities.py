@@ -157,9 +157,10 @@ async def may_enter(parts: Gateway, facility: Facility, caller: Caller) -> MayEn
     booked = parts.views.state.where(Booking, "facility", facility.id)
     whom = {one for booking in booked for one in booking.subjects}
     whom |= judge.right_holders(parts, facility)
-    judged = await judge.subjects(parts, sorted(whom), at) if facility.doors else []
+    asked = bool(facility.doors) or facility.outlet is not None
+    judged = await judge.subjects(parts, sorted(whom), at) if asked else []
     allowed = [one for one in judged if one.allowed]
-    own = caller.role is Role.RESIDENT and bool(facility.doors)
+    own = caller.role is Role.RESIDENT and asked
     return MayEnter(
         count=len(allowed),
         walk_in=judge.may_walk_in(parts, facility),

@@ -114,7 +114,7 @@ async def _why_facility(parts: Gateway, asked: Wondering, caller: Caller) -> Bec
     found = facilities.known(parts, asked.facility)
     may = await facilities.may_enter(parts, found, caller)
     facts = facilities.facts(parts, found, caller)
-    judged = _judged(parts, asked, caller) if found.doors else []
+    judged = _judged(parts, asked, caller) if found.doors or found.outlet else []
     because = judged[0].reason if judged else FacilityShown(**facts).reason
     return Because(
         reason=because, facility=FacilityInDetail(**facts, may_enter=may), judged=tuple(judged)

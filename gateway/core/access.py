@@ -6,7 +6,6 @@ from gateway.core import answering, grounds, guessing, passage
 from gateway.core.draft import Draft
 from gateway.core.grounds import Ground, Refusal
 from gateway.domain.events import CredentialPresented, DoorOverridden
-from gateway.domain.now import SECOND_MS
 from gateway.domain.reasons import Reason, reason
 from gateway.domain.records import Fact
 from gateway.domain.site import Door
@@ -38,7 +37,9 @@ def present(draft: Draft, event: CredentialPresented) -> Reply:
     reader = str(event.reader) if event.reader else f"terminal:{door.id}"
     slows = guessing.slows(draft, event.presented, reader)
     tried = _Try(door, event.presented, reader, slows)
-    found = grounds.judge(draft, event.presented, door, event.facility)
+    found = grounds.judge(
+        draft, event.presented, grounds.at_door(draft.site, door.id, event.facility)
+    )
     wait_ms = guessing.wait_left_ms(draft, slows)
     if wait_ms and not (found.subject is not None and found.subject.staff):
         return _slow_down(draft, tried, found, wait_ms)
@@ -148,9 +149,7 @@ def _slow_down(draft: Draft, tried: _Try, found: Ground | Refusal, wait_ms: int)
     """Too soon: right or wrong, the answer is the same."""
     if isinstance(found, Refusal) and found.result is Result.INVALID:
         guessing.failed(draft, tried.slows, tried.reader, tried.door.place)
-    seconds = -(-wait_ms // SECOND_MS)
-    told = {"door": tried.door.id, "retry_after_s": seconds}
-    return Reply(Result.REJECTED, reason("slow_down", seconds=seconds), told)
+    return guessing.slow_down(wait_ms, door=tried.door.id)
 
 
 def _refuse(draft: Draft, tried: _Try, refusal: Refusal) -> Reply:

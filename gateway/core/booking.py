@@ -8,7 +8,7 @@ enforced ── holder comes ──▶ checked_in ──▶ ended
 
 from dataclasses import replace
 
-from gateway.core import arrival, grace, occupancy, overlaps
+from gateway.core import arrival, grace, occupancy, outlets, overlaps
 from gateway.core.draft import Draft
 from gateway.domain.bookings import Booking, BookingStatus, Terms
 from gateway.domain.events import BookingItem
@@ -171,6 +171,9 @@ def _nobody_came(draft: Draft, booking: Booking, facility: Facility) -> bool:
     """An entering without a leaving, an overstay, any presence in the time: somebody did."""
     if draft.where(Visit, "facility", facility.id):
         return False
+    if facility.outlet is not None:
+        plugged = outlets.plugged(draft, facility.outlet)
+        return not plugged and outlets.session_at(draft, facility.id) is None
     if not facility.sensors:
         doors = [draft.site.doors[id_] for id_ in facility.doors]
         return bool(doors) and all(

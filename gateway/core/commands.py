@@ -3,21 +3,24 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from gateway.core import access, answering, passage
+from gateway.core import access, answering, passage, plugging
 from gateway.core.draft import Draft
 from gateway.domain.bookings import CommandSeen
 from gateway.domain.events import (
     CallAcknowledged,
     CallAttended,
     CommandReceived,
+    CredentialPresented,
     DoorOverridden,
     PulseEnd,
     PulseSettled,
+    SessionStopAsked,
 )
 from gateway.domain.now import DAY_MS
 from gateway.domain.reasons import Reason, reason
 from gateway.domain.records import Fact
 from gateway.domain.state import Reply, Result
+from gateway.domain.subjects import CredentialKind, Presented
 
 
 def received(draft: Draft, event: CommandReceived) -> Reply:
@@ -133,11 +136,26 @@ def _attend_call(draft: Draft, event: CommandReceived) -> Reply:
     return answering.attended(draft, CallAttended(event.target, event.by, responder))
 
 
+def _start_charging(draft: Draft, event: CommandReceived) -> Reply:
+    """For a subject of the platform's: their right is judged here as at the outlet (C1)."""
+    subject = _text(event.arguments, "subject")
+    presented = Presented(CredentialKind.REMOTE, identifier=subject)
+    asked = CredentialPresented(None, presented, facility=event.target, actor=event.by)
+    here = plugging.outlets_at(draft, asked)
+    if not here:
+        return Reply(Result.UNKNOWN, reason("unknown_target", kind="outlet", id=event.target))
+    return plugging.start(draft, asked, here)
+
+
+def _stop_charging(draft: Draft, event: CommandReceived) -> Reply:
+    return plugging.stop_asked(draft, SessionStopAsked(event.target, event.by))
+
+
 def _on_site_only(draft: Draft, event: CommandReceived) -> Reply:  # noqa: ARG001 (one shape for all)
     return Reply(Result.REJECTED, reason("on_site_only"))
 
 
-_STOPS = frozenset({"end_passage"})  # the safe direction waits for no clock
+_STOPS = frozenset({"end_passage", "stop_charging"})  # the safe direction waits for no clock
 _ENDS = {
     PulseEnd.CONFIRMED: Result.ACCEPTED,
     PulseEnd.SENT: Result.ACCEPTED,
@@ -150,6 +168,8 @@ _COMMANDS: dict[str, Callable[[Draft, CommandReceived], Reply]] = {
     "end_passage": _end_passage,
     "acknowledge_call": _acknowledge_call,
     "attend_call": _attend_call,
+    "start_charging": _start_charging,
+    "stop_charging": _stop_charging,
     "clear_call": _on_site_only,  # E4: the platform may acknowledge, it cannot clear
     "reset_fire": _on_site_only,  # A3: never over the uplink
 }

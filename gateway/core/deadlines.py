@@ -3,10 +3,20 @@
 from collections.abc import Callable
 from typing import Any
 
-from gateway.core import booking, call_test, commands, doors, emergency, guessing, occupancy
+from gateway.core import (
+    booking,
+    call_test,
+    charging,
+    commands,
+    doors,
+    emergency,
+    guessing,
+    occupancy,
+)
 from gateway.core.draft import Draft
 from gateway.domain.bookings import Booking, CommandSeen
 from gateway.domain.calls import Call, CallPointStatus
+from gateway.domain.charging import ChargingSession
 from gateway.domain.entity import Entity
 from gateway.domain.visits import DoorStatus, ReaderStatus, RoomStatus, Visit
 
@@ -16,6 +26,7 @@ _Wait = Callable[[Draft, Any], int | None]
 _TIMED: dict[type[Entity], tuple[_Wait, _Look]] = {
     Booking: (booking.due_in_ms, booking.due),
     Call: (emergency.due_in_ms, emergency.due),
+    ChargingSession: (charging.due_in_ms, charging.due),
     CallPointStatus: (call_test.due_in_ms, call_test.due),
     CommandSeen: (commands.due_in_ms, commands.due),
     DoorStatus: (doors.due_in_ms, doors.due),

@@ -8,12 +8,16 @@ from gateway.core import (
     answering,
     authority,
     call_test,
+    charging,
     commands,
     deadlines,
     doors,
     emergency,
     fire,
+    hazards,
+    loads,
     occupancy,
+    plugging,
     proposals,
     running,
     supervision,
@@ -44,7 +48,9 @@ def _edge(draft: Draft, event: events.PointEdge) -> Reply | None:
             case Use.CALL:
                 reply = emergency.pressed(draft, site.safety.call_points[used.owner], event)
             case Use.FIRE:
-                fire.input_moved(draft, site.safety.fire_zones[used.owner], event)
+                zone = site.safety.fire_zones[used.owner]
+                fire.input_moved(draft, zone, event)
+                charging.look(draft, *(site.facilities[id_] for id_ in zone.outlets))
             case Use.CONTACT:
                 doors.contact_moved(draft, site.doors[used.owner], event)
             case Use.EXIT:
@@ -66,9 +72,27 @@ def _own_action(draft: Draft, event: events.PointEdge) -> None:
             doors.lock_acted(draft, door, event)
 
 
+def _presented(draft: Draft, event: events.CredentialPresented) -> Reply:
+    here = plugging.outlets_at(draft, event)
+    return plugging.present(draft, event, here) if here else access.present(draft, event)
+
+
 def _readings(draft: Draft, event: events.ReadingsChanged) -> None:
     for reading in event.readings:
         _reading(draft, reading)
+    _outlets(draft, event)
+
+
+def _outlets(draft: Draft, event: events.ReadingsChanged) -> None:
+    """Each outlet that was read is looked at once, with all that was read of it."""
+    used_by = uses(draft.site)
+    read = [used for reading in event.readings for used in used_by.get(reading.ref, ())]
+    metered = [used.owner for used in read if used.use is Use.CIRCUIT_METER]
+    if metered:
+        loads.settle(draft, metered)
+    found = dict.fromkeys(used.owner for used in read if used.use in _OUTLET_USES)
+    if found:
+        charging.look(draft, *(draft.site.facilities[id_] for id_ in found))
 
 
 def _reading(draft: Draft, reading: Reading) -> None:
@@ -85,6 +109,7 @@ def _reading(draft: Draft, reading: Reading) -> None:
 def _deadline(draft: Draft, event: events.DeadlineReached) -> None:
     if event.kind == events.SUPERVISION:
         supervision.supervise(draft)
+        charging.supervise(draft)
     else:
         deadlines.due(draft, event.kind, event.id)
 
@@ -100,9 +125,10 @@ def _pulse_settled(draft: Draft, event: events.PulseSettled) -> None:
     commands.pulse_settled(draft, event)
 
 
+_OUTLET_USES = frozenset({Use.OUTLET, Use.POWER_DRIVE})
 _RULES: dict[type[Any], Callable[[Draft, Any], Reply | None]] = {
     events.PointEdge: _edge,
-    events.CredentialPresented: access.present,
+    events.CredentialPresented: _presented,
     events.ReadingsChanged: _readings,
     events.DeviceHealthChanged: supervision.device_health,
     events.LinkHealthChanged: supervision.link_health,
@@ -126,6 +152,8 @@ _RULES: dict[type[Any], Callable[[Draft, Any], Reply | None]] = {
     events.DoorOverridden: access.override,
     events.ExtensionAsked: proposals.extend,
     events.WalkInAsked: proposals.walk_in,
+    events.SessionStopAsked: plugging.stop_asked,
+    events.HazardResetAsked: hazards.reset,
     events.SnapshotReceived: authority.snapshot_received,
     events.ChangesReceived: authority.changes_received,
     events.CommandReceived: commands.received,

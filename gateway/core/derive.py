@@ -6,20 +6,30 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from gateway.core import emergency, fire, passage
+from gateway.core import emergency, fire, outlets, passage
 from gateway.core.draft import Draft
 from gateway.core.layout import call_points_of
 from gateway.domain.calls import Call, FireLatch
+from gateway.domain.charging import OutletStatus
 from gateway.domain.faults import Fault
 from gateway.domain.now import Now
-from gateway.domain.points import Lease, Level, PointRef, Pulse, ReadingsView, Setpoint, Value
+from gateway.domain.points import (
+    Lease,
+    Level,
+    PointRef,
+    Pulse,
+    ReadingsView,
+    Setpoint,
+    SetpointKind,
+    Value,
+)
 from gateway.domain.reasons import Reason, reason
-from gateway.domain.site import Door, Site
+from gateway.domain.site import Door, Facility, Site
 from gateway.domain.state import Change, Put, State
 from gateway.domain.uses import Use, uses
 from gateway.domain.visits import DoorStatus
 
-_OUTPUTS = frozenset({Use.STRIKE, Use.HOLD, Use.SIREN, Use.LAMP, Use.HEARTBEAT})
+_OUTPUTS = frozenset({Use.STRIKE, Use.HOLD, Use.SIREN, Use.LAMP, Use.HEARTBEAT, Use.POWER_DRIVE})
 FOR_EVER = 1 << 62
 UNLOCKED = "unlocked"
 Derived = tuple[Setpoint | None, int]
@@ -46,6 +56,8 @@ def affected(site: Site, changes: Iterable[Change]) -> set[PointRef]:
             found.update(_call_outputs(site, change.entity))  # type: ignore[arg-type]  # it is one
         elif kind is FireLatch:
             found.update(_zone_outputs(site, id_))
+        elif kind is OutletStatus:
+            found.update(_outlet_outputs(site, id_))
         elif kind is Fault:
             found.update(_zone_outputs(site, id_.partition(":")[2]))
     return found
@@ -80,6 +92,8 @@ def _derive_point(draft: Draft, ref: PointRef) -> Derived:
             return _siren(draft, ref, owners)
         case Use.LAMP:
             return _lamp(draft, ref, owners), FOR_EVER
+        case Use.POWER_DRIVE:
+            return _power(draft, ref, draft.site.facilities[used_by[0].owner]), FOR_EVER
         case _:
             return Lease(ref, "on", secures=True, reason=reason("in_service")), FOR_EVER
 
@@ -242,6 +256,29 @@ def _calls_of(draft: Draft, owners: set[str]) -> list[Call]:
     ]
 
 
+# --- charging ---------------------------------------------------------------------------------
+
+
+def _power(draft: Draft, ref: PointRef, facility: Facility) -> Lease | Level:
+    """What is granted: nothing without a session (C1). Less than before never waits for disk."""
+    status = draft.get(OutletStatus, facility.id) or OutletStatus(facility.id)
+    outlet = outlets.outlet_of(facility)
+    value: Value = status.granted_ma if outlet.points.limit is not None else status.granted_ma > 0
+    secures = not status.granted_ma or status.counted_ma > status.granted_ma
+    why = reason("charging") if status.granted_ma else _no_power(draft, facility)
+    spec = draft.site.equipment.spec_of(ref).setpoint
+    kind = Lease if spec is not None and spec.kind is SetpointKind.LEASE else Level
+    return kind(ref, value, secures, why)
+
+
+def _no_power(draft: Draft, facility: Facility) -> Reason:
+    if outlets.hazard(draft, facility):
+        return reason("hazard", outlet=facility.name.en)
+    session = outlets.session_at(draft, facility.id)
+    waits = session is not None and session.powered
+    return reason("power_waits" if waits else "no_charge")
+
+
 # --- which points -----------------------------------------------------------------------------
 
 
@@ -255,6 +292,13 @@ def _door_outputs(site: Site, door_id: str) -> list[PointRef]:
 def _zone_outputs(site: Site, zone_id: str) -> list[PointRef]:
     zone = site.safety.fire_zones.get(zone_id)
     return [ref for door in zone.doors for ref in _door_outputs(site, door)] if zone else []
+
+
+def _outlet_outputs(site: Site, facility_id: str) -> list[PointRef]:
+    facility = site.facilities.get(facility_id)
+    if facility is None or facility.outlet is None:
+        return []
+    return [facility.outlet.points.drive]
 
 
 def _call_outputs(site: Site, call: Call) -> list[PointRef]:

@@ -10,7 +10,7 @@ from gateway.domain.events import FireResetAsked, PointEdge
 from gateway.domain.faults import Fault
 from gateway.domain.reasons import reason
 from gateway.domain.records import Fact
-from gateway.domain.site import Door, FireRole, FireZone
+from gateway.domain.site import Door, Facility, FireRole, FireZone
 from gateway.domain.state import Reply, Result
 from gateway.domain.subjects import Role
 
@@ -69,6 +69,13 @@ def releases(draft: Draft, door: Door) -> FireLatch | None:
             if lost is not None:
                 return FireLatch(zone.id, False, False, lost.opened_ms)
     return None
+
+
+def cuts(draft: Draft, facility: Facility) -> bool:
+    """A latched zone keeps the power of this facility off."""
+    zones = layout(draft.site).cut_by.get(facility.id, ())
+    latches = (draft.get(FireLatch, zone.id) for zone in zones)
+    return any(latch is not None and latch.latched for latch in latches)
 
 
 def _reset_problem(draft: Draft, zone: FireZone, event: FireResetAsked) -> Reply | None:

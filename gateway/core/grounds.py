@@ -1,18 +1,18 @@
-"""On what ground a subject may pass a door now, or why not (RULES A1, B2, B6, B7).
+"""On what ground a subject may pass a door or charge now, or why not (RULES A1, B2, B6, B7).
 
 The order of grounds: a booking that covers now, a return after its end, a late arrival; then a
 standing right; then a walk-in, where the facility is free to whoever comes.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from gateway.core import calendar
 from gateway.core.draft import Draft, zone_of
 from gateway.core.layout import layout
 from gateway.domain.bookings import Booking, BookingStatus
 from gateway.domain.reasons import Reason, reason
-from gateway.domain.site import BookingPolicy, Door, Facility
+from gateway.domain.site import BookingPolicy, Facility, Site
 from gateway.domain.state import Result
 from gateway.domain.subjects import (
     Credential,
@@ -37,6 +37,23 @@ class Ground:
 
 
 @dataclass(frozen=True, slots=True)
+class Target:
+    """What a credential is presented for: facilities, and the ids by which a right may name it.
+
+    `own` is the facility that a right to all of it uses.
+    """
+
+    facilities: tuple[Facility, ...]
+    ids: frozenset[str]
+    own: str | None
+
+    @property
+    def facility_ids(self) -> set[str]:
+        """The ids of its facilities."""
+        return {facility.id for facility in self.facilities}
+
+
+@dataclass(frozen=True, slots=True)
 class Refusal:
     """Why not, and what would help. `subject` is who it was, where the credential proves it."""
 
@@ -45,29 +62,61 @@ class Refusal:
     subject: Subject | None = None
 
 
-def judge(draft: Draft, presented: Presented, door: Door, facility: str = "") -> Ground | Refusal:
-    """The ground on which what was presented opens the door now, or why it does not."""
+@lru_cache(maxsize=1_024)
+def at_door(site: Site, door_id: str, facility: str = "") -> Target:
+    """What lies behind a door, or the one facility of it that is named."""
+    found, door = layout(site), site.doors[door_id]
+    behind = tuple(f for f in found.behind[door.id] if facility in ("", f.id))
+    ids = frozenset({door.id, "*", *found.above[door.place]})
+    return Target(behind, ids, next((f.id for f in behind if door.id in f.doors), None))
+
+
+def at_outlets(site: Site, facilities: tuple[Facility, ...]) -> Target:
+    """Outlets of which one is to be used: those at a reader, or the one that was named."""
+    above = layout(site).above
+    ids = frozenset({"*", *(id_ for f in facilities for id_ in above[f.place])})
+    return Target(facilities, ids, facilities[0].id if len(facilities) == 1 else None)
+
+
+def subjects_of(draft: Draft, presented: Presented) -> set[str]:
+    """Whose credential this is, whatever they may do; nobody's for a pass that does not hold."""
     match presented.type:
         case CredentialKind.PASS:
-            return _judge_pass(draft, presented, door)
+            return {presented.claims.subject} if presented.claims is not None else set()
+        case CredentialKind.REMOTE:
+            return {presented.identifier} if presented.identifier else set()
+        case _:
+            return {
+                credential.subject
+                for credential in draft.where(Credential, "digest", presented.digest)
+                if credential.type is presented.type
+                and not credential.blocked
+                and presented.identifier in (None, credential.subject)
+            }
+
+
+def judge(draft: Draft, presented: Presented, target: Target) -> Ground | Refusal:
+    """The ground on which what was presented serves its target now, or why it does not."""
+    match presented.type:
+        case CredentialKind.PASS:
+            return _judge_pass(draft, presented, target)
         case CredentialKind.REMOTE:
             subject = draft.get(Subject, presented.identifier or "")
-            return _not_recognised() if subject is None else of(draft, subject, door, facility)
+            return _not_recognised() if subject is None else of(draft, subject, target)
         case _:
-            return _judge_digest(draft, presented, door, facility)
+            return _judge_digest(draft, presented, target)
 
 
-def of(draft: Draft, subject: Subject, door: Door, facility: str = "") -> Ground | Refusal:
-    """The best ground of a known subject at a door, or the refusal that helps them most."""
+def of(draft: Draft, subject: Subject, target: Target) -> Ground | Refusal:
+    """The best ground of a known subject, or the refusal that helps them most."""
     if not subject.active:
         return Refusal(Result.BLOCKED, reason("blocked"), subject)
-    behind = [f for f in layout(draft.site).behind[door.id] if facility in ("", f.id)]
     bookings = draft.where(Booking, "subjects", subject.id)
-    here = {f.id for f in behind}
+    here = target.facility_ids
     ground = (
         _by_booking(draft, subject, [b for b in bookings if b.facility in here])
-        or _by_right(draft, subject, door, behind)
-        or _by_walk_in(draft, subject, behind)
+        or _by_right(draft, subject, target)
+        or _by_walk_in(draft, subject, target)
     )
     return ground or _best_refusal(draft, subject, bookings, here)
 
@@ -151,27 +200,21 @@ def _may_come(draft: Draft, booking: Booking, subject: Subject) -> bool:
     return (late or early) and not taken_by_other(draft, facility, subject.id)
 
 
-def _by_right(draft: Draft, subject: Subject, door: Door, behind: list[Facility]) -> Ground | None:
-    targets = {door.id, "*", *layout(draft.site).above[door.place]}
-    facilities = {f.id for f in behind}
+def _by_right(draft: Draft, subject: Subject, target: Target) -> Ground | None:
     for right in draft.where(StandingRight, "subject", subject.id):
-        named = facilities.intersection(right.targets)
-        if (named or targets.intersection(right.targets)) and right_is_live(draft, right):
-            facility = min(named) if named else _own_facility(door, behind)
+        named = target.facility_ids.intersection(right.targets)
+        if (named or target.ids.intersection(right.targets)) and right_is_live(draft, right):
+            facility = min(named) if named else target.own
             return Ground(subject, right.id, facility, reason("standing_right"))
     return None
 
 
-def _by_walk_in(draft: Draft, subject: Subject, behind: list[Facility]) -> Ground | None:
-    for facility in behind:
+def _by_walk_in(draft: Draft, subject: Subject, target: Target) -> Ground | None:
+    for facility in target.facilities:
         open_to_all = facility.booking is not BookingPolicy.REQUIRED
         if open_to_all and not taken_by_other(draft, facility, subject.id):
             return Ground(subject, "walk_in", facility.id, reason("granted"))
     return None
-
-
-def _own_facility(door: Door, behind: Iterable[Facility]) -> str | None:
-    return next((f.id for f in behind if door.id in f.doors), None)
 
 
 def _walked_in(draft: Draft, visit: Visit, subject: str) -> bool:
@@ -185,9 +228,7 @@ def _walked_in(draft: Draft, visit: Visit, subject: str) -> bool:
 # --- what was presented -----------------------------------------------------------------------
 
 
-def _judge_digest(
-    draft: Draft, presented: Presented, door: Door, facility: str
-) -> Ground | Refusal:
+def _judge_digest(draft: Draft, presented: Presented, target: Target) -> Ground | Refusal:
     refusal = _not_recognised()
     # A5: a bare PIN is compared only with those valid now here, so a guess learns nothing.
     explains = presented.type is CredentialKind.CARD or presented.identifier is not None
@@ -196,7 +237,7 @@ def _judge_digest(
             continue
         if presented.identifier not in (None, credential.subject):
             continue
-        found = _judge_credential(draft, credential, door, facility)
+        found = _judge_credential(draft, credential, target)
         if isinstance(found, Ground):
             return found
         if explains:
@@ -204,18 +245,16 @@ def _judge_digest(
     return refusal
 
 
-def _judge_credential(
-    draft: Draft, credential: Credential, door: Door, facility: str
-) -> Ground | Refusal:
+def _judge_credential(draft: Draft, credential: Credential, target: Target) -> Ground | Refusal:
     subject = draft.get(Subject, credential.subject)
     if subject is None:
         return _not_recognised()
     if credential.blocked:
         return Refusal(Result.BLOCKED, reason("blocked"), subject)
-    return of(draft, subject, door, facility)
+    return of(draft, subject, target)
 
 
-def _judge_pass(draft: Draft, presented: Presented, door: Door) -> Ground | Refusal:
+def _judge_pass(draft: Draft, presented: Presented, target: Target) -> Ground | Refusal:
     """A1: a pass opens for its own booking, and for nothing else that its subject may do."""
     claims = presented.claims
     if claims is None:
@@ -230,7 +269,7 @@ def _judge_pass(draft: Draft, presented: Presented, door: Door) -> Ground | Refu
         return Refusal(Result.INVALID, problem, subject)
     if not subject.active:
         return Refusal(Result.BLOCKED, reason("blocked"), subject)
-    here = {f.id for f in layout(draft.site).behind[door.id]}
+    here = target.facility_ids
     ground = _by_booking(draft, subject, [booking]) if booking.facility in here else None
     return ground or _best_refusal(draft, subject, [booking], here)
 

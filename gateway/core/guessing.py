@@ -13,6 +13,7 @@ from gateway.core.draft import Draft
 from gateway.core.faults import close_fault, open_fault
 from gateway.domain.now import HOUR_MS, SECOND_MS, Elapsed
 from gateway.domain.reasons import reason
+from gateway.domain.state import Reply, Result
 from gateway.domain.subjects import CredentialKind, Presented, Subject
 from gateway.domain.visits import ReaderStatus
 
@@ -40,6 +41,13 @@ def failed(draft: Draft, who: str, reader: str, place: str) -> None:
         _slow(draft, status if who == reader else _note(draft, who))
     if len(status.recent_ms) >= draft.site.settings.access.tamper_failures_per_hour:
         open_fault(draft, reader, reason("tamper", reader=reader), (place,), urgent=True)
+
+
+def slow_down(wait_ms: int, **at: str) -> Reply:
+    """The answer to a try that came too soon, `at` a door or facility."""
+    seconds = -(-wait_ms // SECOND_MS)
+    told = {**at, "retry_after_s": seconds}
+    return Reply(Result.REJECTED, reason("slow_down", seconds=seconds), told)
 
 
 def forgive(draft: Draft, who: str) -> None:

@@ -19,6 +19,7 @@ class Layout:
     own: Mapping[str, tuple[Facility, ...]]  # a door's facilities, whose own door it is
     behind: Mapping[str, tuple[Facility, ...]]  # those, and the ones whose way it is on
     fire_zones: Mapping[str, tuple[FireZone, ...]]  # that release a door
+    cut_by: Mapping[str, tuple[FireZone, ...]]  # that cut a facility's power
     releasing: Mapping[str, tuple[CallPoint, ...]]  # call points that release a door (E6)
     call_points: Mapping[str, tuple[CallPoint, ...]]  # in a place, else in the nearest above it
     entrances: Mapping[str, tuple[Door, ...]]  # doors of a place, else of the nearest above it
@@ -39,6 +40,10 @@ def layout(site: Site) -> Layout:
         own={door: tuple(f for f in facilities if door in f.doors) for door in doors},
         behind={d: tuple(f for f in facilities if d in f.doors or d in f.way) for d in doors},
         fire_zones=zones,
+        cut_by={
+            f.id: tuple(z for z in site.safety.fire_zones.values() if f.id in z.outlets)
+            for f in facilities
+        },
         releasing={d: tuple(c for c in call_points if d in c.outputs.releases) for d in doors},
         call_points={p: _nearest(by_place, above[p]) for p in site.places},
         entrances={p: _nearest(doors_of, above[p]) for p in site.places},

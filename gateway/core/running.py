@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from gateway.core import commands, doors, emergency, grace, overlaps, supervision
+from gateway.core import charging, commands, doors, emergency, grace, overlaps, supervision
 from gateway.core.draft import Draft
 from gateway.core.durations import carried
 from gateway.core.faults import set_fault
@@ -32,6 +32,7 @@ def started(draft: Draft, event: Started) -> None:
     doors.restarted(draft)
     emergency.restarted(draft)
     commands.restarted(draft)
+    charging.restarted(draft, event.away_ms)
 
 
 def stopping(draft: Draft, event: Stopping) -> None:

@@ -111,7 +111,8 @@ class PowerSigns:
     judged_below_w: int = 45  # full is judged once power fell below it
     float_ms: int = 45 * MINUTE_MS  # full goes on for so long
     unplugged_below_w: int = 3
-    unplugged_after_ms: int = 30 * SECOND_MS
+    swap_after_ms: int = 30 * SECOND_MS  # near zero for so long, and then a rise: another plug
+    gone_after_ms: int = 10 * MINUTE_MS  # near zero for so long: nothing is plugged in
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,12 +137,16 @@ class Outlet:
 
 
 class SessionState(StrEnum):
-    """The life of a session here."""
+    """The life of a session here, in this order; a register is read at both ends (C3)."""
 
     AUTHORISED = "authorised"  # waits for the plug
-    STARTING = "starting"  # power is being set: waits for its opening reading
+    STARTING = "starting"  # power is being set
+    OPENING = "opening"  # it is set: waits for a register asked for after that
     ACTIVE = "active"
-    STOPPING = "stopping"  # power is being taken: waits for its closing reading
+    RESUMING = "resuming"  # a restart in its midst: waits to see what its outlet does
+    STOPPING = "stopping"  # power is being taken
+    CLOSING = "closing"  # it is taken: waits for a register asked for after that
+    PROVISIONAL = "provisional"  # closed without it; a later record completes it
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +184,15 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
+class Draw:
+    """What the power of a session has shown, where there is no state to read (C8)."""
+
+    loaded: bool = False
+    near_zero: Elapsed | None = None
+    full: Elapsed | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ChargingSession:
     """One use of an outlet, with the meter's registers at both ends."""
 
@@ -190,6 +204,7 @@ class ChargingSession:
     progress: Progress
     limits: Limits
     segments: tuple[Segment, ...] = ()
+    draw: Draw = Draw()
     stop: StopReason | None = None
     continued: bool = False  # beyond its booking's end, as nobody else is booked (C7)
 
@@ -206,7 +221,65 @@ class ChargingSession:
     @property
     def powered(self) -> bool:
         """It may have power now."""
-        return self.progress.state in (SessionState.STARTING, SessionState.ACTIVE)
+        return self.progress.state in _POWERED
+
+    @property
+    def running(self) -> bool:
+        """It has the outlet to itself."""
+        return self.progress.state is not SessionState.PROVISIONAL
+
+
+_POWERED = frozenset(
+    {SessionState.STARTING, SessionState.OPENING, SessionState.ACTIVE, SessionState.RESUMING}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """An impossible value of a register: how often it was read in a row, the last time `since`."""
+
+    value_wh: int
+    times: int
+    since: Elapsed
+
+
+@dataclass(frozen=True, slots=True)
+class MeterStatus:
+    """The energy register of an outlet, followed all the time: sessions take from it (C3, C5)."""
+
+    kind: ClassVar[str] = "meter"
+    indexed: ClassVar[tuple[str, ...]] = ()
+    id: str  # the facility
+    latest_wh: int
+    since: Elapsed  # from when the register last moved
+    moved_ms: int  # and when that was
+    serial: str = ""
+    unattributed_wh: int = 0  # what flowed outside any session since the last record of it
+    doubt: Doubt | None = None
+
+
+class HazardState(StrEnum):
+    """How far a hazard has come (C2)."""
+
+    SEEN = "seen"  # one plausible reading: the next one stops
+    COOLING = "cooling"  # power may come back after a while
+    PAST = "past"  # it did; the next time it latches
+    LATCHED = "latched"  # until a named person resets it
+
+
+@dataclass(frozen=True, slots=True)
+class Hazard:
+    """What is dangerous at an outlet, by its reason code; `stops`: how often it took the power."""
+
+    code: str
+    state: HazardState
+    since: Elapsed
+    stops: int = 0
+
+    @property
+    def active(self) -> bool:
+        """No power may flow."""
+        return self.state in (HazardState.COOLING, HazardState.LATCHED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +291,6 @@ class OutletStatus:
     id: str  # the facility
     granted_ma: int = 0
     counted_ma: int = 0  # never under what it may still draw (C4)
-    turn: Elapsed | None = None  # since it was last switched on or off, for turns
-    on: bool = False
-    latched: str = ""  # the hazard's reason code, until a named person resets it (C2)
-    hazard_seen: str = ""  # one plausible reading of a hazard: the next one stops
+    turn: Elapsed | None = None  # since it was last granted something, or nothing
+    status: ConnectorStatus = ConnectorStatus.UNAVAILABLE
+    hazard: Hazard | None = None

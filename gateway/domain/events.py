@@ -134,11 +134,15 @@ class DeadlineReached:
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """The gateway started. `latched` are presses in the call latch that the journal lacks."""
+    """The gateway started. `latched` are presses in the call latch that the journal lacks.
+
+    `away_ms`: since the last trusted time before; None where nobody can tell.
+    """
 
     version: str
     latched: tuple[PointRef, ...] = ()
     site_digest: str = ""
+    away_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,6 +278,22 @@ class WalkInAsked:
     by: Actor
 
 
+@dataclass(frozen=True, slots=True)
+class SessionStopAsked:
+    """Somebody wants a charging session to stop."""
+
+    session: str
+    by: Actor
+
+
+@dataclass(frozen=True, slots=True)
+class HazardResetAsked:
+    """A named person has looked at an outlet that a hazard switched off (C2)."""
+
+    facility: str
+    by: Actor
+
+
 # --- from the platform --------------------------------------------------------------------------
 
 
@@ -365,6 +385,8 @@ Event = (
     | DoorOverridden
     | ExtensionAsked
     | WalkInAsked
+    | SessionStopAsked
+    | HazardResetAsked
     | SnapshotReceived
     | ChangesReceived
     | CommandReceived

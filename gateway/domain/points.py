@@ -78,6 +78,10 @@ class ReadingsView(Protocol):
         """Monotonic time at which the device was last heard live, None if not since the start."""
         ...
 
+    def seen_ms(self, ref: PointRef) -> int | None:
+        """Monotonic time at which the point itself was last heard, also if it had not changed."""
+        ...
+
 
 class SetpointKind(StrEnum):
     """The three ways in which a writable point is driven."""

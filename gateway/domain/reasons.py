@@ -80,6 +80,39 @@ _SENTENCES: dict[str, tuple[str, str]] = {
     "malformed": ("内容无法理解：{why}。", "Cannot be understood: {why}."),
     "applied": ("已应用。", "Applied."),
     "unchanged": ("没有变化。", "Nothing changed."),
+    # charging (RULES C)
+    "charging_authorised": ("请插入充电枪。", "Please plug in."),
+    "charging_started": ("正在开始充电。", "Charging starts."),
+    "charging_stopped": ("充电正在停止。", "Charging stops."),
+    "outlet_in_use": ("充电桩正在使用中。", "The outlet is in use."),
+    "choose_outlet": ("请选择插座：{outlets}。", "Choose an outlet: {outlets}."),
+    "outlet_unseen": (
+        "充电桩暂无读数，无法开始充电。请稍后再试。",
+        "The outlet does not answer now, so charging cannot start. Try again soon.",
+    ),
+    "too_hot": ("充电桩{outlet}温度过高，已断电。", "Outlet {outlet} is too hot: it is off."),
+    "overcurrent": (
+        "充电桩{outlet}电流过大，已断电。",
+        "Outlet {outlet} drew too much current: it is off.",
+    ),
+    "hazard": ("充电桩{outlet}因安全原因已断电。", "Outlet {outlet} is off for safety."),
+    "no_session": ("没有正在进行的充电。", "There is no charging session."),
+    "no_charge": ("没有充电授权。", "Nobody is authorised to charge here now."),
+    "power_waits": ("线路容量已满，正在排队供电。", "The circuit is full: power comes in turn."),
+    "charging": ("按授权供电。", "Power as authorised."),
+    "unauthorised_energy": (
+        "{outlet}在未授权时仍有用电。",
+        "{outlet} draws power without a session.",
+    ),
+    "meter_unread": ("{outlet}的电表没有读数。", "The meter of {outlet} is not read."),
+    "meter_stuck": (
+        "{outlet}的电表读数在用电时不变。",
+        "The register of {outlet} stands still while power flows.",
+    ),
+    "meter_implausible": (
+        "{outlet}的电表读数不可能：{value} Wh。",
+        "The register of {outlet} says what cannot be: {value} Wh.",
+    ),
     # commands
     "expired": ("命令已过期。", "The command has expired."),
     "clock_untrusted": ("时钟不可信，拒绝执行。", "Refused while the clock is not trusted."),

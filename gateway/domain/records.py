@@ -53,6 +53,18 @@ class Fact(StrEnum):
     VISIT_CLOSED = "visit.closed"
     PRESENCE_BEGAN = "presence.began"
     PRESENCE_ENDED = "presence.ended"
+    # charging (C)
+    SESSION_AUTHORISED = "session.authorised"
+    SESSION_STARTED = "session.started"
+    SESSION_CONTINUED = "session.continued"
+    SESSION_STOPPING = "session.stopping"
+    SESSION_ENDED = "session.ended"
+    SESSION_COMPLETED = "session.completed"
+    ENERGY_UNATTRIBUTED = "meter.unattributed"
+    METER_SEGMENT = "meter.segment"
+    OUTLET_STATUS = "outlet.status"
+    HAZARD = "outlet.hazard"
+    HAZARD_RESET = "outlet.hazard_reset"
     # calls (E)
     CALL_RAISED = "call.raised"
     CALL_PRESSED = "call.pressed_again"
@@ -87,8 +99,10 @@ _CALL_PREFIXES = ("call.", "call_point.", "fire.")
 _USAGE = frozenset(
     {Fact.VISIT_OPENED, Fact.VISIT_CLOSED, Fact.BOOKING_CHECKED_IN, Fact.BOOKING_NO_SHOW}
     | {Fact.BOOKING_ENDED, Fact.OVERSTAY}
+    | {Fact.SESSION_STARTED, Fact.SESSION_ENDED, Fact.SESSION_COMPLETED}
+    | {Fact.ENERGY_UNATTRIBUTED, Fact.METER_SEGMENT}
 )
-_TELEMETRY = frozenset({Fact.PRESENCE_BEGAN, Fact.PRESENCE_ENDED})
+_TELEMETRY = frozenset({Fact.PRESENCE_BEGAN, Fact.PRESENCE_ENDED, Fact.OUTLET_STATUS})
 
 
 def retention_of(fact: Fact) -> Retention:

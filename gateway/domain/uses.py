@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 
+from gateway.domain.charging import Outlet
 from gateway.domain.points import PointRef
 from gateway.domain.profile import Edge, PollClass
 from gateway.domain.site import CallPoint, Door, FireZone, Site
@@ -29,6 +30,11 @@ class Use(StrEnum):
     LAMP = "lamp"
     FIRE = "fire"
     HEARTBEAT = "heartbeat"
+    POWER_DRIVE = "power_drive"  # lets an outlet's power through
+    OUTLET = "outlet"  # what an outlet's state, power and energy are read from
+    OUTLET_READER = "outlet_reader"
+    CIRCUIT_METER = "circuit_meter"
+    BREAKER = "breaker"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +86,13 @@ def _all_uses(site: Site) -> Iterator[tuple[PointRef, Used]]:
     for facility in site.facilities.values():
         for sensor in facility.sensors:
             yield sensor.point, Used(Use.SENSOR, facility.id)
+        if facility.outlet is not None:
+            yield from _outlet_uses(facility.id, facility.outlet)
+    for circuit in site.circuits.values():
+        for ref in circuit.meter:
+            yield ref, Used(Use.CIRCUIT_METER, circuit.id)
+        if circuit.breaker is not None:
+            yield circuit.breaker, Used(Use.BREAKER, circuit.id)
     for call_point in site.safety.call_points.values():
         yield from _call_uses(call_point)
     for zone in site.safety.fire_zones.values():
@@ -101,6 +114,19 @@ def _door_uses(door: Door) -> Iterator[tuple[PointRef, Used]]:
             yield ref, Used(use, door.id)
     for reader in points.readers:
         yield reader, Used(Use.READER, door.id)
+
+
+def _outlet_uses(facility: str, outlet: Outlet) -> Iterator[tuple[PointRef, Used]]:
+    points = outlet.points
+    yield points.drive, Used(Use.POWER_DRIVE, facility)
+    read = (points.state, points.power, points.temperature, *points.currents)
+    if outlet.meter is not None:
+        read = (*read, outlet.meter.energy, outlet.meter.serial)
+    for ref in read:
+        if ref is not None:
+            yield ref, Used(Use.OUTLET, facility)
+    for reader in points.readers:
+        yield reader, Used(Use.OUTLET_READER, facility)
 
 
 def _call_uses(call_point: CallPoint) -> Iterator[tuple[PointRef, Used]]:

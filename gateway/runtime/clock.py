@@ -64,6 +64,7 @@ class SystemClock:
         self._rtc = False
         self._rtc_read_ms: int | None = None
         self._kept_ms: int | None = None
+        self._floor_ms: int | None = None
         self._discipline = Discipline(self._sample(), self._source.machine_boot())
 
     def now(self) -> Now:
@@ -87,7 +88,15 @@ class SystemClock:
     def remember(self, meta: Mapping[str, str]) -> ClockChanged | None:
         """Take up what an earlier process kept in the store's meta."""
         kept = _from_meta(meta)
+        self._floor_ms = kept.floor_ms if kept is not None else None
         return self._discipline.remember(kept, self._sample()) if kept is not None else None
+
+    def away_ms(self) -> int | None:
+        """Since the last trusted time of an earlier process; None unless both ends are trusted."""
+        now = self.now()
+        if self._floor_ms is None or not now.trusted:
+            return None
+        return max(0, now.wall_ms - self._floor_ms)
 
     def keep(self, *, every_ms: int = 0) -> dict[str, str] | None:
         """What to put into the store's meta; None if nothing is trusted, or it was done lately."""

@@ -32,6 +32,11 @@ class Readings:
         cells = (cell for cells in self._cells.values() for cell in cells)
         return any(cell.heard_ms is None and cell.expected_ms <= within_ms for cell in cells)
 
+    def seen_ms(self, ref: PointRef) -> int | None:
+        """When the point's group was last heard live (monotonic)."""
+        cell = self._cell_of.get(ref)
+        return None if cell is None else cell.heard_ms
+
     def all(self) -> Iterable[Reading]:
         """Every reading there is."""
         return self._latest.values()

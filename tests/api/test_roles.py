@@ -37,6 +37,7 @@ DOOR = f"{API}/doors/study_room_door"
 DOOR_ANY = f"{API}/doors/{{door}}"
 STUDY = f"{API}/facilities/study"
 STUDY_ANY = f"{API}/facilities/{{facility}}"
+OUTLET_ANY = f"{API}/outlets/{{facility}}"
 BOOKING_ANY = f"{API}/bookings/{{booking}}"
 OPERATIONS = [
     Operation("GET", f"{API}/status", STAFF),
@@ -86,6 +87,20 @@ OPERATIONS = [
         DESK | {"resident"},
         {"minutes": 5},
         f"{BOOKING_ANY}/extension",
+    ),
+    Operation("GET", f"{API}/outlets", EVERYBODY),
+    Operation("GET", f"{API}/outlets/study", EVERYBODY, template=OUTLET_ANY),
+    Operation(
+        "POST",
+        f"{API}/outlets/study/present",
+        ON_SITE | {"resident"},
+        {"credential": {"kind": "pass", "token": "no-pass"}},
+        f"{OUTLET_ANY}/present",
+    ),
+    Operation("POST", f"{API}/outlets/study/reset", ON_SITE, {}, f"{OUTLET_ANY}/reset"),
+    Operation("GET", f"{API}/sessions", EVERYBODY),
+    Operation(
+        "POST", f"{API}/sessions/none/stop", EVERYBODY, {}, f"{API}/sessions/{{session}}/stop"
     ),
     Operation("GET", f"{API}/subjects", PEOPLE),
     Operation("GET", f"{API}/subjects/ada", PEOPLE, template=f"{API}/subjects/{{subject}}"),

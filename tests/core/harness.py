@@ -131,10 +131,11 @@ class World:
         self.reconciler = Reconciler(self._spec_of, self.mono_ms)
         self.agenda = Agenda(self.step.next_due_ms)
         self._cells: dict[str, Freshness] = {}
-        for device in self.site.equipment.devices:
-            self._cells[device] = self.readings.freshness(device, (), 500)
-            if device not in self.mute:
-                self._cells[device].heard_ms = self.mono_ms
+        for device in self.site.equipment.devices.values():
+            points = self.site.equipment.profiles[device.profile].points
+            self._cells[device.id] = self.readings.freshness(device.id, points, 500)
+            if device.id not in self.mute:
+                self._cells[device.id].heard_ms = self.mono_ms
         self.agenda.note_all(self.state.entities(), self.now())
         self._release(self.step.derive_all(self.now()))
         self._reconcile()
@@ -375,7 +376,8 @@ class World:
         self._in_flight = None
         self._checkpoint_ms = self._heartbeat_ms = 0
         self._build()
-        self.tell(Started("test"))
+        trusted = self.trust is not Trust.UNTRUSTED
+        self.tell(Started("test", away_ms=off_ms if trusted else None))
 
     # --- devices ------------------------------------------------------------------------------
 

@@ -43,6 +43,8 @@ KINDS = {
     Use.SIREN: SetpointKind.LEASE,
     Use.LAMP: SetpointKind.LEASE,
     Use.HEARTBEAT: SetpointKind.LEASE,
+    Use.POWER_DRIVE: SetpointKind.LEVEL,
+    Use.BREAKER: SetpointKind.LEVEL,
 }
 POINTS = tuple(DoorPoints.__slots__)
 
@@ -135,10 +137,12 @@ def court(settings: Settings | None = None, zone: str = "Asia/Shanghai", **parts
             _by_id(_escalations(), parts.pop("escalations", ())),
             _by_id(_channels(), ()),
             _by_id(
-                [FireZone("fire", "building", ref("panel/fire"), ("study", "front", "store"))], ()
+                [FireZone("fire", "building", ref("panel/fire"), ("study", "front", "store"))],
+                parts.pop("fire_zones", ()),
             ),
         ),
         settings or Settings(),
+        {circuit.id: circuit for circuit in parts.pop("circuits", ())},
     )
     assert not parts, parts
     return equipped(site, ("lock", "sos", "keypad"))

@@ -1,0 +1,394 @@
+"""The life of a charging session (RULES C1, C3, C7).
+
+    authorised ─ plugged in ─▶ starting ─ power is set ─▶ opening ─ register read ─▶ active
+        │                         └───────────────────┬────────────────────────────────┘
+        └─ nobody plugged in ─▶ over                  ▼  asked, a limit, unplugged, a hazard
+                                                  stopping ─ power is off ─▶ closing ─▶ ended
+                                                                                └─▶ provisional
+
+`look` is asked whenever something of an outlet was read, or its time has come; it goes as far as
+what is known allows, so that it does not matter what came first.
+"""
+
+from dataclasses import replace
+
+from gateway.core import arrival, drawing, grace, hazards, loads, metering, outlets
+from gateway.core.draft import Draft
+from gateway.core.faults import set_fault
+from gateway.core.grounds import Ground, taken_by_other
+from gateway.domain.bookings import Booking, BookingStatus
+from gateway.domain.charging import (
+    Authorisation,
+    ChargingSession,
+    OutletStatus,
+    Progress,
+    SessionState,
+    StopReason,
+)
+from gateway.domain.now import SECOND_MS, Elapsed
+from gateway.domain.power import LoadKind
+from gateway.domain.reasons import reason
+from gateway.domain.records import Fact
+from gateway.domain.site import Facility
+from gateway.domain.subjects import StandingRight, Subject
+
+OPENS_WITHIN_MS = 15 * SECOND_MS
+OFF_WITHIN_MS = 60 * SECOND_MS
+CLOSES_WITHIN_MS = 30 * SECOND_MS
+STAGGER_MS = (2 * SECOND_MS, 10 * SECOND_MS)
+OPEN_TO_ALL = "walk_in"
+
+
+def authorise(draft: Draft, facility: Facility, ground: Ground, how: str) -> ChargingSession:
+    """Somebody may charge: before or after they plug in."""
+    outlet = outlets.outlet_of(facility)
+    session = ChargingSession(
+        id=draft.new_id("session"),
+        facility=facility.id,
+        by=Authorisation(ground.subject.id, ground.basis, how, draft.now.wall_ms),
+        progress=Progress(SessionState.AUTHORISED, Elapsed.started(draft.now)),
+        limits=outlet.rules.limits,
+    )
+    draft.put(session)
+    draft.record(
+        Fact.SESSION_AUTHORISED,
+        personal={"subject": ground.subject.id},
+        why=ground.reason,
+        session=session.id,
+        facility=facility.id,
+        basis=ground.basis,
+        how=how,
+        clock_uncertain=ground.uncertain or None,
+    )
+    booking = draft.get(Booking, ground.basis)
+    if booking is not None:
+        arrival.came(draft, booking)
+    look(draft, facility)
+    return session
+
+
+def stop(draft: Draft, session: ChargingSession, why: StopReason) -> None:
+    """Power goes off; the session ends once that is read, and its register too."""
+    _stop(draft, session, why)
+    _look_at(draft, session.facility)
+
+
+def look(draft: Draft, *facilities: Facility) -> None:
+    """What is read, and what time it is: each outlet's session goes as far as it can."""
+    for facility in facilities:
+        _advance(draft, facility)
+    loads.settle(draft, {outlets.outlet_of(one).load.circuit for one in facilities})
+    for facility in facilities:
+        _check_unauthorised(draft, facility)
+        _note_status(draft, facility)
+
+
+def due(draft: Draft, session: ChargingSession) -> None:
+    """Time passed for a session."""
+    _look_at(draft, session.facility)
+
+
+def due_in_ms(draft: Draft, session: ChargingSession) -> int | None:
+    """How long until `due` is worth asking."""
+    facility = draft.site.facilities.get(session.facility)
+    if facility is None or facility.outlet is None:
+        return 0
+    spent = session.progress.since.at(draft.now)
+    match session.progress.state:
+        case SessionState.AUTHORISED:
+            return max(0, facility.outlet.rules.plug_within_ms - spent)
+        case SessionState.ACTIVE:
+            return _active_due_in_ms(draft, session)
+        case SessionState.STARTING:
+            return None  # what it waits for is read
+        case SessionState.RESUMING:
+            return max(0, _stagger_ms(draft, facility) - spent)
+        case _:
+            # a register that has not moved is read without a word
+            return max(0, metering.ASKED_AFTER_MS - spent)
+
+
+def supervise(draft: Draft) -> None:
+    """The slow round: what nobody tells of, such as silence, or a right that is no more."""
+    found = [one for one in draft.site.facilities.values() if one.outlet is not None]
+    if found:
+        look(draft, *found)
+
+
+def restarted(draft: Draft, away_ms: int | None) -> None:
+    """A restart moves nothing (DESIGN §5). Whether power was lost too, the outlet will show (C8).
+
+    A switched outlet that is off after a long outage, or one of unknown length, stays off.
+    """
+    for session in draft.all(ChargingSession):
+        facility = draft.site.facilities.get(session.facility)
+        if facility is None or facility.outlet is None or not session.running:
+            continue
+        state = session.progress.state
+        if state is SessionState.ACTIVE:
+            rules, load = facility.outlet.rules, facility.outlet.load
+            short = away_ms is not None and away_ms <= rules.resumes_within_ms
+            resumes = short or load.kind is LoadKind.MODULATED
+            cause = None if resumes else StopReason.POWER_LOSS
+            _go(draft, replace(session, stop=cause), SessionState.RESUMING)
+        elif state is not SessionState.AUTHORISED:
+            _go(draft, session, state)  # its wait begins anew, for a reading of this boot
+
+
+def _advance(draft: Draft, facility: Facility) -> None:
+    outlet = outlets.outlet_of(facility)
+    if not outlets.is_fresh(draft, outlet):
+        grace.not_seen(draft, facility.id)  # whoever came, nobody saw (B6)
+    metering.read(draft, facility, outlet)
+    metering.check_stuck(draft, facility, outlet)
+    hazards.look(draft, facility)
+    _complete(draft, facility)
+    while (session := outlets.session_at(draft, facility.id)) is not None:
+        _STATES[session.progress.state](draft, facility, session)
+        if draft.get(ChargingSession, session.id) == session:
+            break
+
+
+# --- its states -----------------------------------------------------------------------------------
+
+
+def _authorised(draft: Draft, facility: Facility, session: ChargingSession) -> None:
+    outlet = outlets.outlet_of(facility)
+    if outlets.plugged(draft, outlet) or outlet.points.state is None:
+        _go(draft, session, SessionState.STARTING)
+    elif session.progress.since.at(draft.now) >= outlet.rules.plug_within_ms:
+        _end(draft, replace(session, stop=StopReason.TIMEOUT))
+
+
+def _starting(draft: Draft, facility: Facility, session: ChargingSession) -> None:
+    if not _must_stop(draft, facility, session) and loads.is_set(draft, facility):
+        _go(draft, session, SessionState.OPENING)
+
+
+def _opening(draft: Draft, facility: Facility, session: ChargingSession) -> None:
+    if _must_stop(draft, facility, session):
+        return
+    if metering.seen_since(draft, facility, session.progress.since):
+        _open(draft, facility, session)
+    else:
+        late = session.progress.since.at(draft.now) >= OPENS_WITHIN_MS
+        why = reason("meter_unread", outlet=facility.name.en)
+        set_fault(draft, facility.id, why, late, (facility.place,))
+        if late:
+            _stop(draft, session, StopReason.OTHER)
+
+
+def _open(draft: Draft, facility: Facility, session: ChargingSession) -> None:
+    segments = metering.opened(draft, facility)
+    now = draft.now
+    begun = Progress(SessionState.ACTIVE, Elapsed.started(now), Elapsed.started(now), now.wall_ms)
+    draft.put(replace(session, progress=begun, segments=segments))
+    draft.record(
+        Fact.SESSION_STARTED,
+        session=session.id,
+        facility=facility.id,
+        register_wh=segments[0].opened_wh if segments else None,
+        meter=segments[0].meter if segments else None,
+    )
+
+
+def _active(draft: Draft, facility: Facility, session: ChargingSession) -> None:
+    session = drawing.noted(draft, outlets.outlet_of(facility), session)
+    if _must_stop(draft, facility, session):
+        return
+    booking = draft.get(Booking, session.by.basis)
+    over = booking is not None and draft.now.wall_ms >= booking.terms.end_ms
+    if over and draft.now.trusted and not session.continued:
+        draft.put(replace(session, continued=True))
+        draft.record(Fact.SESSION_CONTINUED, session=session.id, facility=facility.id)
+
+
+def _resuming(draft: Draft, facility: Facility, session: ChargingSession) -> None:
+    """C8: outlets that lost their power get it back one after another."""
+    on = outlets.is_on(draft, outlets.outlet_of(facility))
+    if on is None or _must_stop(draft, facility, replace(session, stop=None)):
+        return
+    if not on and session.stop is not None:
+        _stop(draft, session, session.stop)
+    elif on or session.progress.since.at(draft.now) >= _stagger_ms(draft, facility):
+        _go(draft, replace(session, stop=None), SessionState.ACTIVE)
+
+
+def _stagger_ms(draft: Draft, facility: Facility) -> int:
+    among = [one.id for one in draft.site.facilities.values() if one.outlet is not None]
+    return STAGGER_MS[0] + among.index(facility.id) * SECOND_MS % (STAGGER_MS[1] - STAGGER_MS[0])
+
+
+def _stopping(draft: Draft, facility: Facility, session: ChargingSession) -> None:
+    off = outlets.is_on(draft, outlets.outlet_of(facility)) is False
+    if off or session.progress.since.at(draft.now) >= OFF_WITHIN_MS:
+        _go(draft, session, SessionState.CLOSING)
+
+
+def _closing(draft: Draft, facility: Facility, session: ChargingSession) -> None:
+    if metering.seen_since(draft, facility, session.progress.since):
+        _end(draft, session)
+    elif session.progress.since.at(draft.now) >= CLOSES_WITHIN_MS:
+        _end(draft, session, provisional=True)
+
+
+_STATES = {
+    SessionState.AUTHORISED: _authorised,
+    SessionState.STARTING: _starting,
+    SessionState.OPENING: _opening,
+    SessionState.ACTIVE: _active,
+    SessionState.RESUMING: _resuming,
+    SessionState.STOPPING: _stopping,
+    SessionState.CLOSING: _closing,
+}
+
+
+# --- why it stops ---------------------------------------------------------------------------------
+
+
+def _must_stop(draft: Draft, facility: Facility, session: ChargingSession) -> bool:
+    why = _stop_reason(draft, facility, session)
+    if why is not None:
+        _stop(draft, session, why)
+    return why is not None
+
+
+def _stop(draft: Draft, session: ChargingSession, why: StopReason) -> None:
+    if session.progress.state is SessionState.AUTHORISED:
+        _end(draft, replace(session, stop=why))
+    elif session.powered:
+        draft.record(
+            Fact.SESSION_STOPPING, session=session.id, facility=session.facility, cause=why.value
+        )
+        _go(draft, replace(session, stop=why), SessionState.STOPPING)
+
+
+def _stop_reason(draft: Draft, facility: Facility, session: ChargingSession) -> StopReason | None:
+    danger = outlets.hazard(draft, facility)
+    if danger:
+        overcurrent = danger == hazards.OVERCURRENT
+        return StopReason.OVERCURRENT if overcurrent else StopReason.EMERGENCY_STOP
+    if outlets.plugged(draft, outlets.outlet_of(facility)) is False:
+        return StopReason.EV_DISCONNECTED
+    limits = session.limits
+    if limits.most_wh and session.energy_wh >= limits.most_wh:
+        return StopReason.ENERGY_LIMIT
+    drawn = drawing.judge(draft, outlets.outlet_of(facility), session)
+    if drawn is not None:
+        return drawn
+    lasted = session.progress.lasted
+    if limits.longest_ms and lasted and lasted.at(draft.now) >= limits.longest_ms:
+        return StopReason.TIME_LIMIT
+    return _no_longer_authorised(draft, facility, session)
+
+
+def _no_longer_authorised(
+    draft: Draft, facility: Facility, session: ChargingSession
+) -> StopReason | None:
+    subject = draft.get(Subject, session.subject or "")
+    if subject is not None and not subject.active:
+        return StopReason.DEAUTHORIZED
+    basis = session.by.basis
+    if basis == OPEN_TO_ALL or draft.get(StandingRight, basis) is not None:
+        return None
+    booking = draft.get(Booking, basis)
+    if booking is None:
+        return StopReason.DEAUTHORIZED
+    if booking.covers(draft.now.wall_ms) or not draft.now.trusted:
+        lost = booking.status is BookingStatus.CONFLICTED
+        return StopReason.DEAUTHORIZED if lost else None
+    # C7: beyond the end it goes on, as long as nobody else is booked
+    wanted = taken_by_other(draft, facility, session.subject or "")
+    return StopReason.TIME_LIMIT if wanted else None
+
+
+def _active_due_in_ms(draft: Draft, session: ChargingSession) -> int | None:
+    """Its own ends; all else is seen by the slow round."""
+    waits = []
+    longest, lasted = session.limits.longest_ms, session.progress.lasted
+    if longest and lasted is not None:
+        waits.append(longest - lasted.at(draft.now))
+    booking = draft.get(Booking, session.by.basis)
+    if booking is not None and draft.now.trusted:
+        left_ms = booking.terms.end_ms - draft.now.wall_ms
+        waits += [left_ms] if left_ms > 0 else []
+    return min(waits, default=None)
+
+
+# --- its end --------------------------------------------------------------------------------------
+
+
+def _end(draft: Draft, session: ChargingSession, *, provisional: bool = False) -> None:
+    """The session is over; a provisional end is completed by a later record (C3)."""
+    _tell(draft, Fact.SESSION_ENDED, session, provisional=provisional)
+    if provisional:
+        _go(draft, session, SessionState.PROVISIONAL)
+    else:
+        draft.drop(ChargingSession, session.id)
+
+
+def _tell(draft: Draft, fact: Fact, session: ChargingSession, *, provisional: bool = False) -> None:
+    """All of a session that its platform can price it by."""
+    lasted = session.progress.lasted
+    draft.record(
+        fact,
+        personal={"subject": session.subject} if session.subject else None,
+        session=session.id,
+        facility=session.facility,
+        basis=session.by.basis,
+        authorised_ms=session.by.at_ms,
+        started_ms=session.progress.started_ms or None,
+        duration_ms=lasted.at(draft.now) if lasted is not None else 0,
+        energy_wh=session.energy_wh,
+        segments=[
+            {"meter": one.meter, "opened_wh": one.opened_wh, "closed_wh": one.latest_wh}
+            for one in session.segments
+        ],
+        stop_reason=(session.stop or StopReason.OTHER).value,
+        continued=session.continued or None,
+        provisional=provisional or None,
+    )
+
+
+def _complete(draft: Draft, facility: Facility) -> None:
+    """A session that closed without its last register: it has been read now."""
+    for session in draft.where(ChargingSession, "facility", facility.id):
+        if session.progress.state is not SessionState.PROVISIONAL:
+            continue
+        if metering.seen_since(draft, facility, session.progress.since):
+            _tell(draft, Fact.SESSION_COMPLETED, session)
+            draft.drop(ChargingSession, session.id)
+
+
+def _check_unauthorised(draft: Draft, facility: Facility) -> None:
+    """Power that nobody was granted (C6): what drives the outlet is told off, again and again."""
+    outlet = outlets.outlet_of(facility)
+    session = outlets.session_at(draft, facility.id)
+    drawn = outlets.watts(draft, outlet)
+    draws = drawn is not None and drawn > outlet.rules.signs.judged_below_w
+    stopping = session is not None and session.progress.state is not SessionState.AUTHORISED
+    why = reason("unauthorised_energy", outlet=facility.name.en)
+    set_fault(draft, facility.id, why, draws and not stopping, (facility.place,), urgent=True)
+
+
+def _note_status(draft: Draft, facility: Facility) -> None:
+    """OCPP's status of the outlet is kept, and each change of it is a fact."""
+    known = draft.get(OutletStatus, facility.id) or OutletStatus(facility.id)
+    status = outlets.connector_status(draft, facility)
+    if status is not known.status:
+        draft.put(replace(known, status=status))
+        draft.record(Fact.OUTLET_STATUS, facility=facility.id, status=status.value)
+
+
+# --- inside ---------------------------------------------------------------------------------------
+
+
+def _go(draft: Draft, session: ChargingSession, state: SessionState) -> None:
+    progress = replace(session.progress, state=state, since=Elapsed.started(draft.now))
+    draft.put(replace(session, progress=progress))
+
+
+def _look_at(draft: Draft, facility: str) -> None:
+    found = draft.site.facilities.get(facility)
+    if found is not None and found.outlet is not None:
+        look(draft, found)

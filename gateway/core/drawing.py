@@ -1,0 +1,70 @@
+"""What the power that a vehicle draws says, where no state can be read (RULES C8, FACTS §3).
+
+- Nothing drawn in five minutes: nobody plugged in.
+- Near zero for half a minute and then a rise is another vehicle, which was not authorised; near
+  zero for long is one that has gone.
+- A battery is full once it takes next to nothing; it may go on so for a while (float).
+"""
+
+from dataclasses import replace
+
+from gateway.core import outlets
+from gateway.core.draft import Draft
+from gateway.domain.charging import ChargingSession, Draw, Outlet, StopReason
+from gateway.domain.now import Elapsed
+
+
+def noted(draft: Draft, outlet: Outlet, session: ChargingSession) -> ChargingSession:
+    """The session with what its power shows now."""
+    drawn = outlets.watts(draft, outlet)
+    if outlet.points.state is not None or drawn is None:
+        return session
+    signs, before = outlet.rules.signs, session.draw
+    if _is_swap(draft, outlet, before, drawn):
+        return session  # `judge` ends it for that
+    loaded = before.loaded or drawn >= signs.full_below_w
+    taking_little = loaded and drawn < signs.full_below_w
+    full = before.full if drawn < signs.judged_below_w else None
+    after = Draw(
+        loaded=loaded,
+        near_zero=_since(draft, before.near_zero, drawn < signs.unplugged_below_w),
+        full=full or _since(draft, None, taking_little),
+    )
+    if after != before:
+        session = replace(session, draw=after)
+        draft.put(session)
+    return session
+
+
+def judge(draft: Draft, outlet: Outlet, session: ChargingSession) -> StopReason | None:
+    """Why what is drawn ends the session, if it does."""
+    drawn = outlets.watts(draft, outlet)
+    lasted = session.progress.lasted
+    if outlet.points.state is not None or drawn is None or lasted is None:
+        return None
+    draw, rules = session.draw, outlet.rules
+    if not draw.loaded:
+        late = lasted.at(draft.now) >= rules.plug_within_ms
+        return StopReason.TIMEOUT if late else None
+    if _is_swap(draft, outlet, draw, drawn):
+        return StopReason.EV_DISCONNECTED
+    if _lasted_ms(draft, draw.near_zero) >= rules.signs.gone_after_ms:
+        return StopReason.EV_DISCONNECTED
+    full = _lasted_ms(draft, draw.full) >= rules.signs.float_ms
+    return StopReason.STOPPED_BY_EV if full and draw.full is not None else None
+
+
+def _is_swap(draft: Draft, outlet: Outlet, draw: Draw, drawn: float) -> bool:
+    signs = outlet.rules.signs
+    rises = drawn >= signs.full_below_w
+    return draw.loaded and rises and _lasted_ms(draft, draw.near_zero) >= signs.swap_after_ms
+
+
+def _since(draft: Draft, before: Elapsed | None, holds: bool) -> Elapsed | None:
+    if not holds:
+        return None
+    return before or Elapsed.started(draft.now)
+
+
+def _lasted_ms(draft: Draft, since: Elapsed | None) -> int:
+    return since.at(draft.now) if since is not None else -1

@@ -1,0 +1,127 @@
+"""What is dangerous at an outlet takes its power, and keeps it off (RULES C2).
+
+- Two plausible readings in a row are a hazard; one is only seen. Smoke and fire are the zone's own
+  (see `fire`) and need one.
+- Heat, and over-current that comes again, latch until a named person resets them. A single
+  over-current may be tried again after ten minutes. Inrush of under two seconds is none.
+"""
+
+from dataclasses import replace
+
+from gateway.core import outlets
+from gateway.core.draft import Draft
+from gateway.core.faults import close_fault, open_fault
+from gateway.domain.charging import Hazard, HazardState, Outlet, OutletStatus
+from gateway.domain.events import HazardResetAsked
+from gateway.domain.now import MINUTE_MS, SECOND_MS, Elapsed
+from gateway.domain.points import PointRef
+from gateway.domain.reasons import reason
+from gateway.domain.records import Fact
+from gateway.domain.site import Facility
+from gateway.domain.state import Reply, Result
+from gateway.domain.subjects import Role
+
+HOT = "too_hot"
+OVERCURRENT = "overcurrent"
+PLAUSIBLE_C = 150  # what says more is broken, and not hot
+PLAUSIBLE_TIMES = 8  # an outlet cannot draw more than so many times its most
+SLACK_PERCENT = 110
+SLACK_MA = 500
+INRUSH_MS = 2 * SECOND_MS
+COOLS_MS = 10 * MINUTE_MS
+_RESETTING = frozenset({Role.DESK, Role.TECHNICIAN})
+
+
+def look(draft: Draft, facility: Facility) -> None:
+    """Judge what the outlet reports of heat and current."""
+    status = draft.get(OutletStatus, facility.id) or OutletStatus(facility.id)
+    known = status.hazard
+    if known is not None and known.active:
+        if known.state is HazardState.COOLING and known.since.at(draft.now) >= COOLS_MS:
+            _put(draft, status, known, HazardState.PAST)
+            close_fault(draft, facility.id, known.code)
+        return
+    found = _found(draft, outlets.outlet_of(facility))
+    if found is None:
+        if known is not None and known.state is HazardState.SEEN:
+            past = replace(known, state=HazardState.PAST) if known.stops else None
+            draft.put(replace(status, hazard=past))
+        return
+    code, ref = found
+    if known is None or known.code != code or known.state is HazardState.PAST:
+        stops = known.stops if known is not None and known.code == code else 0
+        _put(draft, status, Hazard(code, HazardState.SEEN, _now(draft), stops), HazardState.SEEN)
+    elif _lasts(draft, ref, known):
+        _stop(draft, facility, status, known)
+
+
+def reset(draft: Draft, event: HazardResetAsked) -> Reply:
+    """A named person has looked at it, on site."""
+    facility = draft.site.facilities.get(event.facility)
+    if facility is None or facility.outlet is None:
+        return Reply(Result.UNKNOWN, reason("unknown_target", kind="outlet", id=event.facility))
+    if not event.by.name.strip():
+        return Reply(Result.REJECTED, reason("person_needed"))
+    if event.by.role not in _RESETTING or not event.by.on_site:
+        return Reply(Result.REJECTED, reason("role_needed", role="desk, technician"))
+    status = draft.get(OutletStatus, facility.id)
+    if status is None or status.hazard is None:
+        return Reply(Result.ACCEPTED, reason("unchanged"))
+    draft.put(replace(status, hazard=None))
+    close_fault(draft, facility.id, status.hazard.code)
+    draft.record(
+        Fact.HAZARD_RESET,
+        personal={"person": event.by.name},
+        urgent=True,
+        facility=facility.id,
+        hazard=status.hazard.code,
+    )
+    return Reply(Result.ACCEPTED, reason("done"), {"facility": facility.id})
+
+
+def _found(draft: Draft, outlet: Outlet) -> tuple[str, PointRef] | None:
+    """A reading that is dangerous and can be: its hazard's code, and the point."""
+    points = outlet.points
+    if points.temperature is not None:
+        celsius = outlets.number(draft, points.temperature)
+        if celsius is not None and outlet.rules.hot_c < celsius <= PLAUSIBLE_C:
+            return HOT, points.temperature
+    most_ma = outlet.load.maximum_ma * SLACK_PERCENT // 100 + SLACK_MA
+    for ref in points.currents:
+        drawn = outlets.number(draft, ref)
+        if drawn is not None and most_ma < drawn <= outlet.load.maximum_ma * PLAUSIBLE_TIMES:
+            return OVERCURRENT, ref
+    return None
+
+
+def _lasts(draft: Draft, ref: PointRef, hazard: Hazard) -> bool:
+    """It was read again since; an inrush is over by then."""
+    seen_ms = draft.readings.seen_ms(ref)
+    began_ms = hazard.since.since_mono_ms - hazard.since.before_ms
+    if seen_ms is None or hazard.since.boot != draft.now.boot or seen_ms <= began_ms:
+        return False
+    return hazard.code != OVERCURRENT or seen_ms - began_ms >= INRUSH_MS
+
+
+def _stop(draft: Draft, facility: Facility, status: OutletStatus, hazard: Hazard) -> None:
+    once = hazard.code == OVERCURRENT and not hazard.stops
+    state = HazardState.COOLING if once else HazardState.LATCHED
+    _put(draft, status, replace(hazard, since=_now(draft), stops=hazard.stops + 1), state)
+    why = reason(hazard.code, outlet=facility.name.en)
+    draft.record(
+        Fact.HAZARD,
+        urgent=True,
+        why=why,
+        facility=facility.id,
+        hazard=hazard.code,
+        state=state.value,
+    )
+    open_fault(draft, facility.id, why, (facility.place,), urgent=True)
+
+
+def _put(draft: Draft, status: OutletStatus, hazard: Hazard, state: HazardState) -> None:
+    draft.put(replace(status, hazard=replace(hazard, state=state)))
+
+
+def _now(draft: Draft) -> Elapsed:
+    return Elapsed.started(draft.now)

@@ -1,0 +1,201 @@
+"""What flows, or may, on the circuits of the site, and who is granted what of it (RULES C1, C4).
+
+- An outlet counts at its grant once a lower one has been read back, and at what it is seen to draw
+  if that is more; until then at what it was granted before.
+- One that is not heard counts at that or at its failsafe current, whichever is more. Its grant
+  holds for a minute; then it is its failsafe current, and after five minutes nothing.
+- Beside our outlets, a circuit carries what its meter says less what they draw, else what the site
+  declares.
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from gateway.core import outlets, power
+from gateway.core.draft import Draft
+from gateway.core.power import Claim
+from gateway.domain.bookings import Booking
+from gateway.domain.charging import ChargingSession, OutletStatus, SessionState
+from gateway.domain.now import HOUR_MS, MINUTE_MS, SECOND_MS, Elapsed
+from gateway.domain.power import Circuit, LoadKind, PerPhase
+from gateway.domain.site import Facility
+
+FAILSAFE_AFTER_MS = MINUTE_MS
+OFF_AFTER_MS = 5 * MINUTE_MS
+MEASURED_AFTER_MS = 30 * SECOND_MS
+MEASURED_PERCENT = 120
+NOMINAL_V = 230
+WEIGHT_MAX = 32
+
+
+def settle(draft: Draft, circuits: Iterable[str]) -> None:
+    """Share out anew what these circuits, and those above and below them, may carry."""
+    roots = {_root(draft, circuit) for circuit in circuits}
+    for root in sorted(roots):
+        _settle_tree(draft, root)
+
+
+def _settle_tree(draft: Draft, root: str) -> None:
+    members = [
+        one
+        for one in draft.site.facilities.values()
+        if one.outlet is not None and _root(draft, one.outlet.load.circuit) == root
+    ]
+    circuits = {id_: c for id_, c in draft.site.circuits.items() if _root(draft, id_) == root}
+    claims = [_claim(draft, one) for one in members]
+    beside = {id_: _beside(draft, circuit, members) for id_, circuit in circuits.items()}
+    granted = power.share(circuits, claims, beside)
+    for claim in claims:
+        _grant(draft, claim, granted[claim.outlet].granted_ma)
+
+
+def is_set(draft: Draft, facility: Facility) -> bool:
+    """Power is granted, and what drives the outlet reports just that."""
+    status = draft.get(OutletStatus, facility.id)
+    if status is None or not status.granted_ma:
+        return False
+    outlet = outlets.outlet_of(facility)
+    wanted = status.granted_ma if outlet.points.limit is not None else True
+    reading = draft.reading(outlet.points.drive)
+    return reading.good and reading.value == wanted
+
+
+def _claim(draft: Draft, facility: Facility) -> Claim:
+    """What an outlet wants of its circuit, and what it must be counted at."""
+    outlet = outlets.outlet_of(facility)
+    status = draft.get(OutletStatus, facility.id) or OutletStatus(facility.id)
+    session = outlets.session_at(draft, facility.id)
+    wanted = _takes_ma(draft, facility, status) if _wants_power(draft, facility, session) else 0
+    return Claim(
+        outlet=facility.id,
+        load=outlet.load,
+        wanted_ma=min(wanted, _unheard_limit_ma(draft, facility, status)),
+        granted_ma=status.granted_ma,
+        counted_ma=_counted_ma(draft, facility, status),
+        held_ms=status.turn.at(draft.now) if status.turn is not None else 0,
+        since_ms=session.by.at_ms if session is not None else 0,
+        weight=_weight(draft, session) if session is not None else 1,
+    )
+
+
+def _wants_power(draft: Draft, facility: Facility, session: ChargingSession | None) -> bool:
+    """Not under a hazard; and what a power cut switched off waits for its turn (C8)."""
+    if session is None or not session.powered or outlets.hazard(draft, facility):
+        return False
+    resuming = session.progress.state is SessionState.RESUMING
+    return not resuming or outlets.is_on(draft, outlets.outlet_of(facility)) is not False
+
+
+def _takes_ma(draft: Draft, facility: Facility, status: OutletStatus) -> int:
+    """What it can use: a switched load its rating, until it was measured (C4)."""
+    load = outlets.outlet_of(facility).load
+    measured = status.turn is not None and status.turn.at(draft.now) >= MEASURED_AFTER_MS
+    drawn = _drawn_ma(draft, facility)
+    if load.kind is LoadKind.SWITCHED and status.granted_ma and measured and drawn:
+        return min(load.maximum_ma, drawn * MEASURED_PERCENT // 100)
+    return load.maximum_ma
+
+
+def _weight(draft: Draft, session: ChargingSession) -> int:
+    """Who leaves soon and lacks much goes before who stays: by the current it needs."""
+    booking = draft.get(Booking, session.by.basis)
+    if booking is None or not session.limits.most_wh or not draft.now.trusted:
+        return 1
+    left_ms = max(MINUTE_MS, booking.terms.end_ms - draft.now.wall_ms)
+    lacking_wh = max(0, session.limits.most_wh - session.energy_wh)
+    needed_a = lacking_wh * HOUR_MS // (left_ms * NOMINAL_V)
+    return min(WEIGHT_MAX, max(1, needed_a))
+
+
+def _counted_ma(draft: Draft, facility: Facility, status: OutletStatus) -> int:
+    """Never less than what it may still draw."""
+    outlet = outlets.outlet_of(facility)
+    drive = draft.reading(outlet.points.drive)
+    if not drive.good:
+        return max(status.counted_ma, status.granted_ma, outlet.load.failsafe_ma)
+    may_ma = min(_allowed_ma(draft, facility, status), outlet.load.maximum_ma)
+    granted_ma = 0 if outlet.points.limit is None else status.granted_ma
+    return max(granted_ma, may_ma, _drawn_ma(draft, facility))
+
+
+def _allowed_ma(draft: Draft, facility: Facility, status: OutletStatus) -> int:
+    """What drives the outlet reports that it lets through."""
+    outlet = outlets.outlet_of(facility)
+    value = draft.reading(outlet.points.drive).value
+    if outlet.points.limit is None:
+        return _takes_ma(draft, facility, status) if value or status.granted_ma else 0
+    return int(value) if isinstance(value, int | float) else 0
+
+
+def _drawn_ma(draft: Draft, facility: Facility) -> int:
+    """The most it is seen to draw on a phase: more than it may, where it ignores its limit."""
+    outlet = outlets.outlet_of(facility)
+    seen = [outlets.number(draft, ref) for ref in outlet.points.currents]
+    if not outlet.points.currents and outlet.load.kind is LoadKind.SWITCHED:
+        seen = [(outlets.watts(draft, outlet) or 0) * 1_000 / NOMINAL_V]
+    return round(max((one for one in seen if one is not None), default=0))
+
+
+def _unheard_limit_ma(draft: Draft, facility: Facility, status: OutletStatus) -> int:
+    """C1: what a grant may still be while nothing is heard of what it rests on."""
+    outlet = outlets.outlet_of(facility)
+    drive = draft.reading(outlet.points.drive)
+    if drive.good or not status.granted_ma:
+        return outlet.load.maximum_ma
+    heard = draft.readings.seen_ms(outlet.points.drive)
+    silent_ms = draft.now.mono_ms - heard if heard is not None else 0
+    if silent_ms < FAILSAFE_AFTER_MS:
+        return status.granted_ma
+    return outlet.load.failsafe_ma if silent_ms < OFF_AFTER_MS else 0
+
+
+def _beside(draft: Draft, circuit: Circuit, members: list[Facility]) -> PerPhase:
+    """What a circuit carries beside our outlets: as metered, else as declared."""
+    metered = [outlets.number(draft, ref) for ref in circuit.meter]
+    if not metered or None in metered:
+        return circuit.other_ma
+    ours = [0, 0, 0]
+    for facility in members:
+        if _hangs_on(draft, outlets.outlet_of(facility).load.circuit, circuit.id):
+            for phase, drawn in enumerate(_drawn_per_phase(draft, facility)):
+                ours[phase] += drawn
+    found = [max(0, round(total or 0) - drawn) for total, drawn in zip(metered, ours, strict=False)]
+    l1, l2, l3 = (*found, 0, 0, 0)[:3]
+    return (l1, l2, l3)
+
+
+def _drawn_per_phase(draft: Draft, facility: Facility) -> PerPhase:
+    """What an outlet is seen to draw on the site's phases; nothing is taken off where unknown."""
+    outlet = outlets.outlet_of(facility)
+    found = [0, 0, 0]
+    for phase, ref in zip(outlet.load.phases, outlet.points.currents, strict=False):
+        found[phase - 1] = round(outlets.number(draft, ref) or 0)
+    l1, l2, l3 = found
+    return (l1, l2, l3)
+
+
+def _hangs_on(draft: Draft, circuit: str, above: str) -> bool:
+    at: str | None = circuit
+    while at is not None and at != above:
+        at = draft.site.circuits[at].parent
+    return at == above
+
+
+def _root(draft: Draft, circuit: str) -> str:
+    while (parent := draft.site.circuits[circuit].parent) is not None:
+        circuit = parent
+    return circuit
+
+
+def _grant(draft: Draft, claim: Claim, granted_ma: int) -> None:
+    """The outlet may draw so much from now on."""
+    known = draft.get(OutletStatus, claim.outlet) or OutletStatus(claim.outlet)
+    turned = bool(known.granted_ma) != bool(granted_ma)
+    draft.put(
+        replace(
+            known,
+            granted_ma=granted_ma,
+            counted_ma=max(claim.counted_ma, granted_ma),
+            turn=Elapsed.started(draft.now) if turned else known.turn,
+        )
+    )

@@ -1,0 +1,235 @@
+"""An outlet's energy register, followed from reading to reading (RULES C3, C5).
+
+- What it moves by belongs to the session that is open, else to nobody: `unattributed`.
+- A step back, or one that the outlet could not have delivered, is a bad reading until three agree;
+  then a new segment begins. A session register that begins anew is none of that.
+- Nothing is ever negative, and nothing is guessed in silence: each new segment is a record.
+"""
+
+from dataclasses import replace
+
+from gateway.core import outlets
+from gateway.core.draft import Draft
+from gateway.core.faults import close_fault, set_fault
+from gateway.domain.charging import (
+    ChargingSession,
+    Doubt,
+    Meter,
+    MeterKind,
+    MeterStatus,
+    Outlet,
+    Segment,
+    SessionState,
+)
+from gateway.domain.now import DAY_MS, HOUR_MS, SECOND_MS, Elapsed
+from gateway.domain.reasons import reason
+from gateway.domain.records import Fact
+from gateway.domain.site import Facility
+
+AGREE = 3  # impossible readings in a row that make a new segment
+NOMINAL_MV = 240_000
+SLACK_PERCENT = 120
+NEAR_ROLL_OVER_PERCENT = 99
+STUCK_STEPS = 5  # resolutions' worth of energy that must have moved the register
+STUCK_WH = 100
+ASKED_AFTER_MS = SECOND_MS  # an answer this long after an instant was asked for after it
+_TAKING = frozenset(
+    {SessionState.ACTIVE, SessionState.RESUMING, SessionState.STOPPING, SessionState.CLOSING}
+)
+
+
+def read(draft: Draft, facility: Facility, outlet: Outlet) -> None:
+    """Take the register's latest reading in; nothing happens where it has not moved."""
+    meter = outlet.meter
+    if meter is None:
+        return
+    reading = draft.reading(meter.energy)
+    if not reading.good or isinstance(reading.value, bool | str | None):
+        return
+    value = int(reading.value)
+    status = draft.get(MeterStatus, facility.id)
+    if status is None:
+        serial = _serial(draft, meter)
+        since, wall = Elapsed.started(draft.now), draft.now.wall_ms
+        draft.put(MeterStatus(facility.id, value, since, wall, serial))
+    elif value == status.latest_wh:
+        draft.put(replace(status, doubt=None))
+    else:
+        _moved(draft, facility, outlet, status, value)
+
+
+def seen_since(draft: Draft, facility: Facility, since: Elapsed) -> bool:
+    """The register was read by a request made after that instant, and is believed."""
+    meter = outlets.outlet_of(facility).meter
+    if meter is None:
+        return True
+    status = draft.get(MeterStatus, facility.id)
+    believed = status is not None and status.doubt is None
+    return believed and draft.reading(meter.energy).good and _read_after(draft, meter, since)
+
+
+def opened(draft: Draft, facility: Facility) -> tuple[Segment, ...]:
+    """The first segment of a session that opens now; what flowed before is nobody's."""
+    status = draft.get(MeterStatus, facility.id)
+    if status is None:
+        return ()
+    tell_unattributed(draft, facility)
+    return (Segment(status.serial, status.latest_wh, status.latest_wh),)
+
+
+def tell_unattributed(draft: Draft, facility: Facility) -> None:
+    """Energy outside any session becomes a record, so that all energy adds up (C5)."""
+    status = draft.get(MeterStatus, facility.id)
+    if status is None or not status.unattributed_wh:
+        return
+    draft.record(
+        Fact.ENERGY_UNATTRIBUTED,
+        facility=facility.id,
+        energy_wh=status.unattributed_wh,
+        register_wh=status.latest_wh,
+        meter=status.serial,
+    )
+    draft.put(replace(status, unattributed_wh=0))
+
+
+def check_stuck(draft: Draft, facility: Facility, outlet: Outlet) -> None:
+    """A register that stands still while power flows is a fault."""
+    status = draft.get(MeterStatus, facility.id)
+    if status is None or outlet.meter is None or outlet.points.power is None:
+        return
+    power = draft.reading(outlet.points.power)
+    watts = power.value if power.good and isinstance(power.value, int | float) else 0
+    due_wh = max(STUCK_STEPS * outlet.meter.resolution_wh, STUCK_WH)
+    stuck = watts * status.since.at(draft.now) >= due_wh * HOUR_MS
+    why = reason("meter_stuck", outlet=facility.name.en)
+    set_fault(draft, facility.id, why, stuck, (facility.place,))
+
+
+def _moved(
+    draft: Draft, facility: Facility, outlet: Outlet, status: MeterStatus, value: int
+) -> None:
+    meter = outlet.meter
+    assert meter is not None
+    step = value - status.latest_wh
+    if 0 <= step <= _most_wh(outlet, meter, _since_moved_ms(draft, status)):
+        _count(draft, facility, status, value, step)
+    elif meter.kind is MeterKind.SESSION and step < 0:
+        _begin_segment(draft, facility, status, (0, value))
+    elif step < 0 and _rolled_over(meter, status.latest_wh, value):
+        _count(draft, facility, status, meter.rolls_over_wh, meter.rolls_over_wh - status.latest_wh)
+        _begin_segment(draft, facility, draft.get(MeterStatus, facility.id) or status, (0, value))
+    else:
+        _doubt(draft, facility, outlet, status, value)
+
+
+def _count(draft: Draft, facility: Facility, status: MeterStatus, value: int, step: int) -> None:
+    """The register moved as it may."""
+    session = _taking(draft, facility)
+    if session is not None and session.segments:
+        latest = replace(session.segments[-1], latest_wh=value)
+        draft.put(replace(session, segments=(*session.segments[:-1], latest)))
+        step = 0
+    draft.put(
+        replace(
+            status,
+            latest_wh=value,
+            since=Elapsed.started(draft.now),
+            moved_ms=draft.now.wall_ms,
+            unattributed_wh=status.unattributed_wh + step,
+            doubt=None,
+        )
+    )
+    close_fault(draft, facility.id, "meter_implausible")
+
+
+def _begin_segment(
+    draft: Draft, facility: Facility, status: MeterStatus, registers: tuple[int, int]
+) -> None:
+    """The register begins anew, from the first of these; what it showed before stands."""
+    opened_wh, value = registers
+    serial = status.serial
+    found = draft.site.facilities[facility.id].outlet
+    if found is not None and found.meter is not None:
+        serial = _serial(draft, found.meter)
+    draft.record(
+        Fact.METER_SEGMENT,
+        facility=facility.id,
+        before_wh=status.latest_wh,
+        opened_wh=opened_wh,
+        meter=serial,
+    )
+    session = _taking(draft, facility)
+    if session is not None and session.segments:
+        fresh = Segment(serial, opened_wh, opened_wh)
+        draft.put(replace(session, segments=(*session.segments, fresh)))
+    _count(
+        draft,
+        facility,
+        replace(status, serial=serial, latest_wh=opened_wh),
+        value,
+        value - opened_wh,
+    )
+
+
+def _doubt(
+    draft: Draft, facility: Facility, outlet: Outlet, status: MeterStatus, value: int
+) -> None:
+    """What cannot be is not believed, until it has been said three times."""
+    meter = outlet.meter
+    assert meter is not None
+    before = status.doubt
+    if before is not None and not _read_after(draft, meter, before.since):
+        return  # the same answer, looked at again
+    near_wh = _most_wh(outlet, meter, 10 * SECOND_MS)
+    again = before is not None and 0 <= value - before.value_wh <= near_wh
+    times = before.times + 1 if before is not None and again else 1
+    if times >= AGREE:
+        _begin_segment(draft, facility, status, (value, value))
+        return
+    draft.put(replace(status, doubt=Doubt(value, times, Elapsed.started(draft.now))))
+    why = reason("meter_implausible", outlet=facility.name.en, value=value)
+    set_fault(draft, facility.id, why, True, (facility.place,))
+
+
+def _since_moved_ms(draft: Draft, status: MeterStatus) -> int:
+    """At the most: while the gateway was off a charger may have gone on."""
+    measured = status.since.at(draft.now)
+    by_wall = draft.now.wall_ms - status.moved_ms if draft.now.trusted else DAY_MS
+    return max(measured, by_wall)
+
+
+def _read_after(draft: Draft, meter: Meter, since: Elapsed) -> bool:
+    """The latest answer is to a request made after `since` began."""
+    seen_ms = draft.readings.seen_ms(meter.energy)
+    if seen_ms is None or since.boot != draft.now.boot:
+        return False
+    return seen_ms >= since.since_mono_ms - since.before_ms + ASKED_AFTER_MS
+
+
+def _most_wh(outlet: Outlet, meter: Meter, elapsed_ms: int) -> int:
+    """What the outlet could have delivered at most, a fifth over, and the register's step."""
+    phases = max(1, len(outlet.load.phases)) if outlet.load.phases else 3
+    most_mw = outlet.load.maximum_ma * phases * NOMINAL_MV // 1000
+    flowed_wh = most_mw * elapsed_ms // (HOUR_MS * 1000)
+    return flowed_wh * SLACK_PERCENT // 100 + 2 * meter.resolution_wh
+
+
+def _rolled_over(meter: Meter, before: int, value: int) -> bool:
+    over = meter.rolls_over_wh
+    return bool(over) and before * 100 >= over * NEAR_ROLL_OVER_PERCENT and value * 100 <= over
+
+
+def _taking(draft: Draft, facility: Facility) -> ChargingSession | None:
+    """The session that the register's energy belongs to; one that waits for its last reading."""
+    found = draft.where(ChargingSession, "facility", facility.id)
+    taking = [s for s in found if s.progress.state in _TAKING]
+    waiting = [s for s in found if s.progress.state is SessionState.PROVISIONAL]
+    return next(iter(taking or waiting), None)
+
+
+def _serial(draft: Draft, meter: Meter) -> str:
+    if meter.serial is not None:
+        reading = draft.reading(meter.serial)
+        if reading.good and reading.value not in (None, ""):
+            return str(reading.value)
+    return meter.energy.device
