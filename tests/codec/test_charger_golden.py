@@ -18,7 +18,7 @@ from gateway.domain.errors import MalformedError
 from gateway.domain.profile import PointSpec, SetpointKind, ValueKind
 
 CHARGERS = sorted(
-    path.stem for path in FOLDER.glob("*.yaml") if "step_ma" in profile(path.stem).traits
+    path.stem for path in FOLDER.glob("*.yaml") if "failsafe" in profile(path.stem).traits
 )
 
 
@@ -220,6 +220,40 @@ def test_charx_has_a_thousand_registers_a_connector() -> None:
     assert charx.sends("limit_2", 0) == ["10 08 fd 00 01 02 00 00"]
 
 
+# --- our e-bike station: docs/ebike-station.md --------------------------------------------------
+
+
+def test_twelve_outlets_are_one_read_of_coils_and_one_of_registers() -> None:
+    station = Bench("ebike_station_12")
+    assert {"01 00 00 00 0c", "02 00 00 00 02", "04 00 64 00 74"} <= station.asks()
+    assert len(station.asks()) == 6  # and what belongs to all of them
+
+
+def test_an_outlet_s_block_of_ten_registers() -> None:
+    station = Bench("ebike_station_12")
+    block = "06 40 02 b7 00 01 00 00 00 fa 00 01"  # 160 W, 695 mA, 65,536 Wh, 25.0 °C, tripped
+    station.hears(100, 110 * "00 00" + block, "input")
+    shown = ("power", "current_l1", "energy", "temperature", "tripped")
+    assert [station.shows(f"{one}_12") for one in shown] == [160.0, 695, 65_536, 25.0, True]
+    assert [station.shows(f"{one}_11") for one in shown] == [0.0, 0, 0, 0.0, False]
+
+
+def test_an_outlet_without_a_sensor_has_no_temperature() -> None:
+    station = Bench("ebike_station_12")
+    station.hears(100, "00 00 00 00 00 00 00 00 80 00 00 00" + 110 * "00 00", "input")
+    assert station.shows("temperature_1") is None
+
+
+def test_outlets_are_switched_one_by_one_and_off_is_the_safe_side() -> None:
+    station = Bench("ebike_station_12")
+    assert station.sends("switch_1", True) == ["05 00 00 ff 00"]
+    assert station.sends("switch_12", False) == ["05 00 0b 00 00"]
+    assert station.sends("failsafe_timeout", 60) == ["06 00 00 00 3c"]
+    setpoint = profile("ebike_station_12").points["switch_1"].setpoint
+    assert setpoint is not None
+    assert setpoint.secures == (False,)
+
+
 # --- Eastron SDM630: other people's maps --------------------------------------------------------
 
 OF_MBMD = {  # mbmd's measurement → our point
@@ -272,13 +306,13 @@ def outlets(model: str) -> list[str]:
 @pytest.mark.parametrize("model", CHARGERS)
 def test_every_charger_says_what_the_core_needs_by_the_same_names(model: str) -> None:
     points, traits = profile(model).points, profile(model).traits
-    assert traits["step_ma"] > 0
     assert traits["failsafe"] in ("registers", "installer", "stops", "off", "none")
     assert "after_power_cut" in traits
     for suffix in outlets(model):
         if f"state{suffix}" in points:
             assert states(points[f"state{suffix}"]) <= {str(state) for state in ChargerState}
         if f"limit{suffix}" in points:
+            assert traits["step_ma"] > 0
             check_limit(points[f"limit{suffix}"])
         for name, unit in (("power", "W"), ("energy", "Wh"), ("temperature", "°C")):
             if f"{name}{suffix}" in points:

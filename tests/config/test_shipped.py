@@ -34,7 +34,7 @@ def test_the_demo_site_has_one_of_each():
     assert any(door.points.lock for door in site.doors.values())
     used = {device.profile for device in site.equipment.devices.values()}
     shipped = load_profiles(kinds())
-    chargers = {one.id for one in shipped.values() if "step_ma" in one.traits}
+    chargers = {one.id for one in shipped.values() if "failsafe" in one.traits}
     spare = {"z2m_siren", "isma_panel", "eastron_sdm630"}
     assert set(shipped) - used - chargers <= spare
 
