@@ -64,13 +64,13 @@ class Refused(Problem):
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The problems an operation may answer with; `document` says what they look like."""
+    """What may go wrong beyond what `document` knows of any operation by its shape and roles."""
     return {status: {"description": HTTPStatus(status).phrase} for status in statuses}
 
 
 ACTION: dict[str, Any] = {
     "response_model": Answer,
-    "responses": problems(401, 403, 404, 409, 422, 503),
+    "responses": problems(403, 404, 409, 422, 503),
 }
 
 

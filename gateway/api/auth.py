@@ -1,11 +1,10 @@
 """Who asks, and what their role may do and see."""
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Annotated
+from typing import Annotated, Any
 
-from fastapi import Depends, Security
+from fastapi import Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from gateway.api.parts import Parts
@@ -19,7 +18,12 @@ STAFF = (Role.PLATFORM, Role.DESK, Role.TECHNICIAN)
 ON_SITE = (Role.DESK, Role.TECHNICIAN)
 PEOPLE = (Role.PLATFORM, Role.DESK)
 
-_bearer = HTTPBearer(auto_error=False, description="A token of this gateway (`commons token`).")
+BEARER = "HTTPBearer"
+_bearer = HTTPBearer(
+    scheme_name=BEARER,
+    auto_error=False,
+    description="A token of this gateway (`commons token`); its role must be one that is listed.",
+)
 _Sent = Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)]
 
 
@@ -50,7 +54,7 @@ class Caller:
         return Actor(f"{person} ({self.name})" if person else self.name, self.role)
 
 
-def only(*roles: Role) -> Callable[..., Awaitable[Caller]]:
+def only(*roles: Role) -> Any:
     """A dependency: the caller, whose role must be one of these. Raises ProblemError."""
 
     async def caller(sent: _Sent, parts: Parts) -> Caller:
@@ -68,10 +72,10 @@ def only(*roles: Role) -> Callable[..., Awaitable[Caller]]:
             raise forbidden(reason("role_needed", role=wanted), f"a token of the role {wanted}")
         return Caller(holder.id, holder.name, holder.role, holder.subject)
 
-    return caller
+    return Security(caller, scopes=roles)  # the description names them
 
 
-Anybody = Annotated[Caller, Depends(only(*EVERYBODY))]
-Staff = Annotated[Caller, Depends(only(*STAFF))]
-OnSite = Annotated[Caller, Depends(only(*ON_SITE))]
-People = Annotated[Caller, Depends(only(*PEOPLE))]
+Anybody = Annotated[Caller, only(*EVERYBODY)]
+Staff = Annotated[Caller, only(*STAFF)]
+OnSite = Annotated[Caller, only(*ON_SITE)]
+People = Annotated[Caller, only(*PEOPLE)]

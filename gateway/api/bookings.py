@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse
 from pydantic import Field
 
@@ -18,7 +18,7 @@ from gateway.domain.subjects import Role
 router = APIRouter(prefix="/bookings", tags=["bookings"])
 
 PAGE_MAX = 1_000
-DeskOrSelf = Annotated[Caller, Depends(only(Role.DESK, Role.RESIDENT))]
+DeskOrSelf = Annotated[Caller, only(Role.DESK, Role.RESIDENT)]
 
 
 class BookingShown(Shown):
@@ -75,7 +75,7 @@ class Extending(Asked):
     person: Person = ""
 
 
-@router.get("", responses=problems(401, 404, 422), summary="Bookings; a resident's own")
+@router.get("", responses=problems(404), summary="Bookings; a resident's own")
 async def bookings(
     parts: Parts, caller: Anybody, wanted: Annotated[Filter, Query()]
 ) -> BookingsPage:
@@ -93,7 +93,7 @@ async def bookings(
     return BookingsPage(bookings=page, more=len(found) > wanted.limit)
 
 
-@router.get("/{booking}", responses=problems(401, 404), summary="One booking")
+@router.get("/{booking}", summary="One booking")
 async def booking_of(booking: str, parts: Parts, caller: Anybody) -> BookingShown:
     """The booking; another's is not there for a resident."""
     return show(known(parts, booking, caller), caller)

@@ -2,11 +2,11 @@
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
-from gateway.api.actions import ACTION, act, problems
+from gateway.api.actions import ACTION, act
 from gateway.api.auth import Anybody, Caller, OnSite, Staff, only
 from gateway.api.common import Asked, Line, NameShown, Person, Shown
 from gateway.api.parts import Gateway, Parts
@@ -23,8 +23,8 @@ from gateway.domain.subjects import Role
 
 router = APIRouter(prefix="/calls", tags=["calls"])
 
-Caring = Annotated[Caller, Depends(only(Role.DESK, Role.TECHNICIAN, Role.RESIDENT))]
-DeskOnly = Annotated[Caller, Depends(only(Role.DESK))]
+Caring = Annotated[Caller, only(Role.DESK, Role.TECHNICIAN, Role.RESIDENT)]
+DeskOnly = Annotated[Caller, only(Role.DESK)]
 
 
 class CallShown(Shown):
@@ -85,7 +85,7 @@ class Confirmed(BaseModel):
     confirmed: bool
 
 
-@router.get("", responses=problems(401, 403, 422), summary="Calls, the newest first")
+@router.get("", summary="Calls, the newest first")
 async def calls(
     parts: Parts,
     caller: Staff,
@@ -107,7 +107,7 @@ async def raise_call(asked: CallAsked, parts: Parts, caller: Anybody) -> JSONRes
     return await act(parts, event)
 
 
-@router.get("/{call}", responses=problems(401, 403, 404), summary="One call")
+@router.get("/{call}", summary="One call")
 async def call_of(call: str, parts: Parts, caller: Staff) -> CallShown:
     """The call, kept for a day after it was cleared."""
     return show(parts, known(parts, call), caller)
@@ -143,9 +143,7 @@ async def fine(call: str, parts: Parts, caller: Caring) -> JSONResponse:
     return await act(parts, CallerFine(call))
 
 
-@router.post(
-    "/{call}/seen", responses=problems(401, 403, 404), summary="A live desk page shows the call"
-)
+@router.post("/{call}/seen", summary="A live desk page shows the call")
 async def seen(call: str, parts: Parts, caller: DeskOnly) -> Confirmed:
     """Confirms the delivery to the desk, which the step of its escalation waits for (E4)."""
     known(parts, call)

@@ -5,7 +5,6 @@ from collections import Counter, defaultdict
 from fastapi import APIRouter
 
 from gateway.api import setpoints
-from gateway.api.actions import problems
 from gateway.api.auth import Caller, Staff
 from gateway.api.common import FaultShown, NameShown, Shown, each
 from gateway.api.parts import Gateway, Parts
@@ -72,7 +71,7 @@ class LinkShown(Shown):
     faults: list[FaultShown]
 
 
-@router.get("/devices", responses=problems(401, 403), summary="Every device")
+@router.get("/devices", summary="Every device")
 async def devices(parts: Parts, _: Staff) -> list[DeviceShown]:
     """In the order of the site."""
     counted = _counted(parts)
@@ -80,7 +79,7 @@ async def devices(parts: Parts, _: Staff) -> list[DeviceShown]:
     return await each(found, lambda one: _device(parts, one, counted))
 
 
-@router.get("/devices/{device}", responses=problems(401, 403, 404), summary="One device's points")
+@router.get("/devices/{device}", summary="One device's points")
 async def device_of(device: str, parts: Parts, caller: Staff) -> DeviceInDetail:
     """With every point of its profile."""
     found = known_device(parts, device)
@@ -91,14 +90,14 @@ async def device_of(device: str, parts: Parts, caller: Staff) -> DeviceInDetail:
     return DeviceInDetail(**dict(_device(parts, found, _counted(parts))), points=shown)
 
 
-@router.get("/links", responses=problems(401, 403), summary="Every link")
+@router.get("/links", summary="Every link")
 async def links(parts: Parts, _: Staff) -> list[LinkShown]:
     """In the order of the site."""
     counted = _counted(parts)
     return [_link(parts, one, counted) for one in parts.views.site.equipment.links.values()]
 
 
-@router.get("/links/{link}", responses=problems(401, 403, 404), summary="One link")
+@router.get("/links/{link}", summary="One link")
 async def link_of(link: str, parts: Parts, _: Staff) -> LinkShown:
     """The link; how it is reached is not shown, for there may be a password in it."""
     found = parts.views.site.equipment.links.get(link)

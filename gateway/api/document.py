@@ -6,6 +6,7 @@ It is made when first asked for, in a thread: it takes half a second that no cal
 import asyncio
 import json
 from collections.abc import Iterator
+from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI
@@ -13,6 +14,7 @@ from fastapi.responses import JSONResponse
 from pydantic.json_schema import models_json_schema
 
 from gateway.api.actions import Refused
+from gateway.api.auth import BEARER, EVERYBODY
 from gateway.api.problems import MEDIA_TYPE, Problem
 from gateway.domain.events import Stream
 from gateway.ports import SyncReader
@@ -57,6 +59,9 @@ def _describe_problems(described: dict[str, Any]) -> None:
     _, definitions = models_json_schema(modes, ref_template=_SCHEMAS + "{model}")
     described["components"]["schemas"] |= definitions["$defs"]
     for path, operation in _operations(described):
+        for status in _statuses(path, operation):
+            said = operation["responses"].setdefault(str(int(status)), {})
+            said["description"] = status.phrase
         answer = operation["responses"].get("200", {}).get("content", {})
         refuses = answer.get("application/json", {}).get("schema", {}).get("$ref", "")
         for status, response in operation["responses"].items():
@@ -65,6 +70,19 @@ def _describe_problems(described: dict[str, Any]) -> None:
             refused = refuses.endswith("/Answer") and status in _REFUSALS
             schema = {"$ref": _SCHEMAS + ("Refused" if refused else "Problem")}
             response["content"] = {MEDIA_TYPE: {"schema": schema}}
+
+
+def _statuses(path: str, operation: dict[str, Any]) -> Iterator[HTTPStatus]:
+    """What may go wrong follows from who may ask, what is named in the path, and what is sent."""
+    roles = {role for one in operation.get("security", ()) for role in one[BEARER]}
+    if roles:
+        yield HTTPStatus.UNAUTHORIZED
+    if roles and roles != set(EVERYBODY):
+        yield HTTPStatus.FORBIDDEN
+    if "{" in path:
+        yield HTTPStatus.NOT_FOUND
+    if "422" in operation["responses"]:
+        yield HTTPStatus.UNPROCESSABLE_ENTITY
 
 
 def _describe_sync(described: dict[str, Any], reader: SyncReader) -> None:

@@ -2,12 +2,12 @@
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 from pydantic import Field, SecretStr
 
 from gateway.api import setpoints
-from gateway.api.actions import ACTION, act, problems
+from gateway.api.actions import ACTION, act
 from gateway.api.auth import Anybody, Caller, OnSite, only
 from gateway.api.common import Asked, FaultShown, Line, NameShown, Person, Shown, each
 from gateway.api.parts import Gateway, Parts
@@ -113,10 +113,10 @@ class Release(Asked):
     person: Person = ""
 
 
-Presenter = Annotated[Caller, Depends(only(Role.DESK, Role.TECHNICIAN, Role.RESIDENT))]
+Presenter = Annotated[Caller, only(Role.DESK, Role.TECHNICIAN, Role.RESIDENT)]
 
 
-@router.get("", responses=problems(401), summary="Every door, as it is now")
+@router.get("", summary="Every door, as it is now")
 async def doors(parts: Parts, caller: Anybody) -> list[DoorShown]:
     """Doors in the order of the site."""
     wanted = setpoints.wanted(parts)
@@ -124,7 +124,7 @@ async def doors(parts: Parts, caller: Anybody) -> list[DoorShown]:
     return await each(found, lambda door: show(parts, door, caller, wanted))
 
 
-@router.get("/{door}", responses=problems(401, 404), summary="One door, as it is now")
+@router.get("/{door}", summary="One door, as it is now")
 async def door_of(door: str, parts: Parts, caller: Anybody) -> DoorShown:
     """The door."""
     return show(parts, known(parts, door), caller, setpoints.wanted(parts))

@@ -58,7 +58,7 @@ class Streams:
     response_class=StreamingResponse,
     responses={
         200: {"content": {MEDIA_TYPE: {"schema": {"type": "string"}}}},
-        **problems(401, 403, 409, 422, 503),
+        **problems(409, 503),
     },
     summary="The journal as it grows (server-sent events)",
 )

@@ -8,7 +8,7 @@ from fastapi.responses import JSONResponse
 from pydantic import Field
 
 from gateway.api import bookings, judge
-from gateway.api.actions import ACTION, act, problems
+from gateway.api.actions import ACTION, act
 from gateway.api.auth import Anybody, Caller
 from gateway.api.bookings import BookingShown, DeskOrSelf
 from gateway.api.common import Asked, FaultShown, NameShown, Person, ReasonShown, Shown, each
@@ -84,14 +84,14 @@ class WalkIn(Asked):
     person: Person = ""
 
 
-@router.get("", responses=problems(401), summary="Every facility, as it is now")
+@router.get("", summary="Every facility, as it is now")
 async def facilities(parts: Parts, caller: Anybody) -> list[FacilityShown]:
     """Facilities in the order of the site."""
     found = parts.views.site.facilities.values()
     return await each(found, lambda one: FacilityShown(**facts(parts, one, caller)))
 
 
-@router.get("/{facility}", responses=problems(401, 404), summary="One facility in detail")
+@router.get("/{facility}", summary="One facility in detail")
 async def facility_of(facility: str, parts: Parts, caller: Anybody) -> FacilityInDetail:
     """With who may enter it now, asked of the core itself."""
     found = known(parts, facility)

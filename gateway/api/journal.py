@@ -71,7 +71,7 @@ class Cursor(Asked):
 @router.get(
     "",
     response_model=JournalPage,
-    responses=problems(401, 403, 409, 422, 503),
+    responses=problems(409, 503),
     summary="Records after a cursor",
 )
 async def journal(parts: Parts, caller: Staff, at: Annotated[Cursor, Query()]) -> Response:

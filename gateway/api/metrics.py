@@ -5,7 +5,6 @@ from importlib import import_module
 
 from fastapi import APIRouter, Response
 
-from gateway.api.actions import problems
 from gateway.api.auth import Staff
 from gateway.api.parts import Parts
 from gateway.api.status import journal_of
@@ -18,10 +17,7 @@ MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 @router.get(
     "/metrics",
     response_class=Response,
-    responses={
-        200: {"content": {MEDIA_TYPE: {"schema": {"type": "string"}}}},
-        **problems(401, 403),
-    },
+    responses={200: {"content": {MEDIA_TYPE: {"schema": {"type": "string"}}}}},
     summary="Metrics for Prometheus",
 )
 async def metrics(parts: Parts, _: Staff) -> Response:

@@ -2,7 +2,6 @@
 
 from fastapi import APIRouter
 
-from gateway.api.actions import problems
 from gateway.api.auth import People
 from gateway.api.common import Shown, each
 from gateway.api.parts import Gateway, Parts
@@ -41,20 +40,20 @@ class SubjectShown(Shown):
     rights: list[RightShown]
 
 
-@router.get("/subjects", responses=problems(401, 403), summary="Every subject")
+@router.get("/subjects", summary="Every subject")
 async def subjects(parts: Parts, _: People) -> list[SubjectShown]:
     """By id."""
     found = sorted(parts.views.state.all(Subject), key=lambda one: one.id)
     return await each(found, lambda one: _show(parts, one))
 
 
-@router.get("/subjects/{subject}", responses=problems(401, 403, 404), summary="One subject")
+@router.get("/subjects/{subject}", summary="One subject")
 async def subject_of(subject: str, parts: Parts, _: People) -> SubjectShown:
     """With credentials and rights."""
     return _show(parts, known(parts, subject))
 
 
-@router.get("/rights", responses=problems(401, 403), summary="Every standing right")
+@router.get("/rights", summary="Every standing right")
 async def rights(parts: Parts, _: People) -> list[RightShown]:
     """By id."""
     found = sorted(parts.views.state.all(StandingRight), key=lambda one: one.id)

@@ -7,7 +7,6 @@ from typing import Protocol
 
 from fastapi import APIRouter
 
-from gateway.api.actions import problems
 from gateway.api.auth import Anybody
 from gateway.api.common import NameShown, Shown
 from gateway.api.parts import Gateway, Parts
@@ -44,14 +43,14 @@ class PlaceShown(Shown):
     places: list["PlaceShown"]
 
 
-@router.get("", responses=problems(401), summary="The tree of places")
+@router.get("", summary="The tree of places")
 async def places(parts: Parts, _: Anybody) -> list[PlaceShown]:
     """From its roots."""
     tree = _Tree(parts)
     return [tree.show(place) for place in tree.below[None]]
 
 
-@router.get("/{place}", responses=problems(401, 404), summary="One place and all below it")
+@router.get("/{place}", summary="One place and all below it")
 async def place_of(place: str, parts: Parts, _: Anybody) -> PlaceShown:
     """The part of the tree."""
     found = parts.views.site.places.get(place)

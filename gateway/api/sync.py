@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
 from gateway.api.actions import ACTION, answered, ask
@@ -13,7 +13,7 @@ from gateway.api.parts import Parts
 from gateway.domain.events import Stream
 from gateway.domain.subjects import Role
 
-Platform = Annotated[Caller, Depends(only(Role.PLATFORM))]
+Platform = Annotated[Caller, only(Role.PLATFORM)]
 _SUMMARY = "A snapshot or changes of {stream}, applied whole or not at all"
 
 

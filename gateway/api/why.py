@@ -48,7 +48,7 @@ class Because(Shown):
     judged: tuple[judge.Judged, ...] = ()
 
 
-@router.get("/why", responses=problems(401, 403, 404, 422), summary="Why is it so, or would it be")
+@router.get("/why", responses=problems(403, 404), summary="Why is it so, or would it be")
 async def why(parts: Parts, caller: Anybody, asked: Annotated[Wondering, Query()]) -> Because:
     """Asks the core what it would decide now; moves nothing, counts nothing, records nothing."""
     _check(asked, caller)

@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 from api.api_rig import ROLES, Rig
 
+from gateway.api.auth import BEARER
+
 API = "/api/v1"
 EVERYBODY = frozenset(ROLES)
 STAFF = frozenset({"platform", "desk", "technician"})
@@ -148,10 +150,17 @@ async def test_a_role_may_do_what_is_its_own_and_nothing_else(
         assert status not in (401, 422, 500)
 
 
-async def test_the_table_above_has_every_operation(rig: Rig) -> None:
+async def test_the_description_names_every_operation_and_who_may(rig: Rig) -> None:
     paths = (await rig.client.get("/openapi.json")).json()["paths"]
-    found = {f"{method.upper()} {path}" for path, each in paths.items() for method in each}
-    assert found - PROBES == {operation.name for operation in OPERATIONS}
+    described = {
+        f"{method.upper()} {path}": {
+            role for one in said.get("security", ()) for role in one[BEARER]
+        }
+        for path, methods in paths.items()
+        for method, said in methods.items()
+    }
+    expected = {operation.name: operation.roles for operation in OPERATIONS}
+    assert described == expected | dict.fromkeys(PROBES, frozenset())
 
 
 async def test_a_revoked_token_ends_at_once(rig: Rig) -> None:
