@@ -49,7 +49,6 @@ from gateway.domain.site import (
     Settings,
     Site,
     Step,
-    Wiring,
 )
 
 M = TypeVar("M", bound=Strict)
@@ -116,7 +115,7 @@ def supervision_of(model: CallPointFile, profile: Profile | None) -> int:
     """
     if model.supervision_ms is not None:
         return model.supervision_ms
-    if model.wiring is not Wiring.MESSAGE:
+    if not model.wiring.reports_by_itself:
         return 180 * SECOND_MS
     every_s = profile.binding.get("expected_s") if profile is not None else None
     if isinstance(every_s, int | float) and every_s > 0:
@@ -226,6 +225,7 @@ def _call_point(
         wiring=model.wiring,
         outputs=CallOutputs(refs(outputs.sirens), refs(outputs.lamps), tuple(outputs.releases)),
         supervision_ms=supervision_of(model, profile),
+        reset_key=_ref(model.reset_key),
     )
 
 

@@ -181,6 +181,9 @@ class CallPointFile(Strict):
     outputs: CallOutputsFile = Field(
         default=CallOutputsFile(), description="What a call moves on site."
     )
+    reset_key: Reference | None = Field(
+        default=None, description="A key at the place that clears its calls (rule E4)."
+    )
     shortest_press_ms: Milliseconds | None = Field(
         default=None, description="The shortest press that a momentary button can show (rule E1)."
     )

@@ -97,10 +97,8 @@ def pointed_by(item: Item[Any]) -> Pointed:
                 if (text := getattr(points, name)) is not None:
                     yield ("points", name), PointRef.parse(text), use
             yield from _points(("points", "readers"), points.readers, Use.READER)
-        case CallPointFile(point=point, outputs=outputs):
-            yield ("point",), PointRef.parse(point), Use.CALL
-            yield from _points(("outputs", "sirens"), outputs.sirens, Use.SIREN)
-            yield from _points(("outputs", "lamps"), outputs.lamps, Use.LAMP)
+        case CallPointFile() as call_point:
+            yield from _call_points(call_point)
         case FireZoneFile(input=text):
             yield ("input",), PointRef.parse(text), Use.FIRE
         case CircuitFile(meter=meter, breaker=breaker):
@@ -112,6 +110,14 @@ def pointed_by(item: Item[Any]) -> Pointed:
                 yield ("sensors", number, "point"), PointRef.parse(sensor.point), Use.SENSOR
             if outlet is not None:
                 yield from _outlet_points(outlet.points)
+
+
+def _call_points(call_point: CallPointFile) -> Pointed:
+    yield ("point",), PointRef.parse(call_point.point), Use.CALL
+    if call_point.reset_key is not None:
+        yield ("reset_key",), PointRef.parse(call_point.reset_key), Use.RESET_KEY
+    yield from _points(("outputs", "sirens"), call_point.outputs.sirens, Use.SIREN)
+    yield from _points(("outputs", "lamps"), call_point.outputs.lamps, Use.LAMP)
 
 
 def _outlet_points(points: OutletPointsFile) -> Pointed:
@@ -243,6 +249,7 @@ FITS: Mapping[Use, tuple[str, str, Callable[[PointSpec], bool]]] = {
     ),
     Use.CONTACT: ("a value of true (open) and false", "", _is(ValueKind.BOOL)),
     Use.EXIT: ("a value of true (pressed) and false", "", _is(ValueKind.BOOL)),
+    Use.RESET_KEY: ("a value of true (turned) and false", "E4", _is(ValueKind.BOOL)),
     Use.FIRE: ("a value of true and false", "A3", _is(ValueKind.BOOL)),
     Use.LOCK: ("a text: locked, unlocked, not_fully_locked", "", _is(ValueKind.TEXT)),
     Use.READER: ("edge: credential", "", lambda spec: spec.edge is Edge.CREDENTIAL),
@@ -267,9 +274,9 @@ def _unfit_call(wiring: Wiring, spec: PointSpec) -> tuple[str, str]:
     if wiring is Wiring.COUNTER:
         fits = spec.kind is ValueKind.INT
         return ("", "") if fits else ("a whole number that counts presses", "E1")
-    if wiring is Wiring.MESSAGE:
+    if wiring.reports_by_itself:
         fits = spec.edge is Edge.PRESS
-        return ("", "") if fits else ("edge: press, as its wiring is message", "E1")
+        return ("", "") if fits else (f"edge: press, as its wiring is {wiring}", "E1")
     return ("", "") if spec.kind is ValueKind.BOOL else ("a value of true and false", "E1")
 
 

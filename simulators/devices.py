@@ -28,6 +28,7 @@ TICK_S = 0.1
 LOOK_S = 0.01
 READS_MS = 2_000  # how long somebody looks at a keypad that says nothing
 SOMEBODY = "somebody"
+KEY_TURNED_MS = 1_000
 
 Fields = Mapping[str, Any]
 
@@ -159,8 +160,10 @@ class SimulatedSite:
         return self.town.buttons[call_point].press(self.now_ms(), held_ms)
 
     def reset_button(self, call_point: str) -> None:
-        """Somebody turns the key of a latched call button."""
+        """Somebody turns the key of a latched call button, or the reset key beside one."""
         self.town.buttons[call_point].reset()
+        if call_point in self.town.reset_keys:
+            self.town.reset_keys[call_point].press(self.now_ms(), KEY_TURNED_MS)
 
     def fire(self, zone: str, *, alarm: bool = True) -> None:
         """The fire panel alarms, or is reset."""

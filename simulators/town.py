@@ -30,6 +30,7 @@ class Town:
         self.locks: dict[str, Lock] = {}
         self.rooms: dict[str, Room] = {}
         self.buttons: dict[str, Button] = {}
+        self.reset_keys: dict[str, Button] = {}
         self.panels: dict[str, FirePanel] = {}
         self.sensors: dict[PointRef, Sensor] = {}
         self.meters: dict[str, Meter] = {}

@@ -113,6 +113,9 @@ def _wire_call_point(town: Town, call_point: CallPoint) -> None:
     if call_point.wiring is Wiring.COUNTER:
         source = _count_of(button)
     town.sources[call_point.point] = source
+    if call_point.reset_key is not None:
+        key = town.reset_keys[call_point.id] = Button(Wiring.MOMENTARY)
+        town.sources[call_point.reset_key] = key.active
     for ref in (*call_point.outputs.sirens, *call_point.outputs.lamps):
         if channel_of(ref) is None:
             town.sounders.setdefault(ref.device, Sounder())

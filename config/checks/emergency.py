@@ -36,7 +36,7 @@ def check_emergency(draft: Draft, profiles: Mapping[str, Profile], *, demo: bool
         if not model.outputs.sirens:
             said = "found no siren, expected one that is heard where the call is made"
             draft.wrong(item, ("outputs", "sirens"), said, "E4")
-        if model.wiring is not Wiring.MESSAGE:
+        if not model.wiring.reports_by_itself:
             _check_wired(draft, profiles, item, model)
         if model.supervision_ms is not None and model.supervision_ms > SUPERVISION_MAX_MS:
             said = "longer than 25 h, the longest class of supervision"
@@ -112,8 +112,12 @@ def _safety_ms(draft: Draft) -> int:
 
 
 def _check_releases(draft: Draft, item: Item[CallPointFile], model: CallPointFile) -> None:
-    """E6: a door is released only by a call point inside it."""
+    """E6: a door is released only by a fixed call point inside it."""
     doors = draft.of(DoorFile)
+    if model.wiring is Wiring.WEARABLE and model.outputs.releases:
+        said = "found doors, expected none: a wearable may be anywhere"
+        draft.wrong(item, ("outputs", "releases"), said, "E6")
+        return
     for number, name in enumerate(model.outputs.releases):
         if name in doors and doors[name].within not in _places_around(draft, item.within):
             said = f"found {name!r}, the door of {doors[name].within}; expected a door of the "

@@ -1,5 +1,6 @@
 """The premises as a whole: places, the time zone, poll periods, links nobody uses."""
 
+import os
 from zoneinfo import ZoneInfo, available_timezones
 
 from config.draft import Draft
@@ -27,6 +28,7 @@ def check_premises(draft: Draft) -> None:
                 said = "missing, expected: the ppm above which somebody is present"
                 draft.wrong(facility, ("sensors", number, "threshold"), said)
     _check_settings(draft)
+    _check_serial_ports(draft)
     _check_links_used(draft)
 
 
@@ -55,6 +57,20 @@ def _check_settings(draft: Draft) -> None:
     if not 0 < safety <= SAFETY_MAX_MS:
         said = f"found {safety} ms, expected 1 to {SAFETY_MAX_MS} ms"
         draft.wrong(head, ("settings", "poll_ms", "safety"), said, "C2")
+
+
+def _check_serial_ports(draft: Draft) -> None:
+    """Two links on one serial port would take the bytes from one another."""
+    first: dict[str, str] = {}
+    for item, model in draft.valid(LinkFile):
+        port = model.own.get("port")
+        if not isinstance(port, str):
+            continue  # a TCP port is a number, and may serve several
+        real = os.path.realpath(port)
+        if real in first:
+            said = f"found {port!r}, which is the serial port of the link {first[real]!r} already"
+            draft.wrong(item, ("port",), f"{said}; expected one link a port")
+        first.setdefault(real, item.id)
 
 
 def _check_links_used(draft: Draft) -> None:

@@ -14,11 +14,12 @@ from gateway.domain.events import (
     CallCleared,
     CallerFine,
     CallNotified,
+    PointEdge,
 )
 from gateway.domain.now import Elapsed
 from gateway.domain.reasons import reason
 from gateway.domain.records import Fact
-from gateway.domain.site import ChannelKind, Door
+from gateway.domain.site import CallPoint, ChannelKind, Door
 from gateway.domain.state import Reply, Result
 from gateway.domain.subjects import Role
 
@@ -26,6 +27,7 @@ _ANSWERING = frozenset(
     {Role.DESK, Role.TECHNICIAN, Role.STAFF, Role.RESPONDER, Role.CLEANER, Role.PLATFORM}
 )
 _CLEARING = frozenset({Role.DESK, Role.TECHNICIAN})
+KEY = "reset key"  # who turned it, nobody knows
 _CONFIRMS = frozenset({ChannelKind.WEBHOOK, ChannelKind.PLATFORM, ChannelKind.DESK})
 
 
@@ -77,28 +79,21 @@ def cleared(draft: Draft, event: CallCleared) -> Reply:
     problem = _clear_problem(call, event)
     if problem is not None:
         return problem
-    call = replace(
-        call,
-        state=CallState.CLEARED,
-        person=event.by.name,
-        climb=replace(call.climb, since=Elapsed.started(draft.now)),
-    )
-    draft.put(call)
-    draft.record(
-        Fact.CALL_CLEARED,
-        personal={"person": event.by.name} | ({"note": event.note} if event.note else {}),
-        urgent=True,
-        call=call.id,
-        place=call.place,
-        outcome=event.outcome.value,
-        test=call.test or None,
-        duration_ms=call.presses.since.at(draft.now),
-        presses=call.presses.count,
-    )
-    for about in (call.id, call.call_point):
-        close_fault(draft, about, "call_undelivered")
-        close_fault(draft, about, "chattering")
-    return answer(call)
+    return answer(_clear(draft, call, event))
+
+
+def key_turned(draft: Draft, call_point: CallPoint, event: PointEdge) -> None:
+    """The reset key at the place clears its calls: whoever turns it is there (E4).
+
+    Only a turn counts: a key that is found turned, or stays so, clears nothing.
+    """
+    if event.value is not True or event.first_sight:
+        return
+    for call in draft.where(Call, "call_point", call_point.id):
+        if call.open:
+            outcome = CallOutcome.TEST if call.test else CallOutcome.GENUINE
+            told = CallCleared(call.id, Actor(KEY, Role.TECHNICIAN), outcome)
+            _clear(draft, _attend(draft, call, KEY, "reset_key"), told)
 
 
 def fine(draft: Draft, event: CallerFine) -> Reply:
@@ -161,6 +156,31 @@ def _attend(draft: Draft, call: Call, responder: str, how: str) -> Call:
         after_ms=call.climb.raised.at(draft.now),
     )
     close_fault(draft, call.id, "call_undelivered")
+    return call
+
+
+def _clear(draft: Draft, call: Call, event: CallCleared) -> Call:
+    call = replace(
+        call,
+        state=CallState.CLEARED,
+        person=event.by.name,
+        climb=replace(call.climb, since=Elapsed.started(draft.now)),
+    )
+    draft.put(call)
+    draft.record(
+        Fact.CALL_CLEARED,
+        personal={"person": event.by.name} | ({"note": event.note} if event.note else {}),
+        urgent=True,
+        call=call.id,
+        place=call.place,
+        outcome=event.outcome.value,
+        test=call.test or None,
+        duration_ms=call.presses.since.at(draft.now),
+        presses=call.presses.count,
+    )
+    for about in (call.id, call.call_point):
+        close_fault(draft, about, "call_undelivered")
+        close_fault(draft, about, "chattering")
     return call
 
 

@@ -47,6 +47,8 @@ def _edge(draft: Draft, event: events.PointEdge) -> Reply | None:
         match used.use:
             case Use.CALL:
                 reply = emergency.pressed(draft, site.safety.call_points[used.owner], event)
+            case Use.RESET_KEY:
+                answering.key_turned(draft, site.safety.call_points[used.owner], event)
             case Use.FIRE:
                 zone = site.safety.fire_zones[used.owner]
                 fire.input_moved(draft, zone, event)

@@ -158,6 +158,11 @@ class Wiring(StrEnum):
     MESSAGE = "message"  # fixed, and reports by itself (radio, MQTT)
     WEARABLE = "wearable"  # reports by itself from wherever its wearer is: opens nothing (E6)
 
+    @property
+    def reports_by_itself(self) -> bool:
+        """Nobody asks it: it says when it is pressed."""
+        return self in (Wiring.MESSAGE, Wiring.WEARABLE)
+
 
 @dataclass(frozen=True, slots=True)
 class CallPoint:
@@ -171,6 +176,7 @@ class CallPoint:
     wiring: Wiring
     outputs: "CallOutputs"
     supervision_ms: int = 25 * HOUR_MS
+    reset_key: PointRef | None = None  # turned on site, it clears its calls (E4)
 
 
 @dataclass(frozen=True, slots=True)

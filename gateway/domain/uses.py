@@ -26,6 +26,7 @@ class Use(StrEnum):
     READER = "reader"
     SENSOR = "sensor"
     CALL = "call"
+    RESET_KEY = "reset_key"
     SIREN = "siren"
     LAMP = "lamp"
     FIRE = "fire"
@@ -49,6 +50,7 @@ WATCH: dict[Use, Watch] = {
     Use.CONTACT: Watch(Edge.DOOR, PollClass.DOOR),
     Use.EXIT: Watch(Edge.PRESS, PollClass.SAFETY),
     Use.CALL: Watch(Edge.PRESS, PollClass.SAFETY),
+    Use.RESET_KEY: Watch(Edge.PRESS, PollClass.SAFETY),
     Use.FIRE: Watch(Edge.SUPERVISED, PollClass.SAFETY),
 }
 
@@ -131,6 +133,8 @@ def _outlet_uses(facility: str, outlet: Outlet) -> Iterator[tuple[PointRef, Used
 
 def _call_uses(call_point: CallPoint) -> Iterator[tuple[PointRef, Used]]:
     yield call_point.point, Used(Use.CALL, call_point.id)
+    if call_point.reset_key is not None:
+        yield call_point.reset_key, Used(Use.RESET_KEY, call_point.id)
     for ref in call_point.outputs.sirens:
         yield ref, Used(Use.SIREN, call_point.id)
     for ref in call_point.outputs.lamps:

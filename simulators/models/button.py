@@ -39,7 +39,7 @@ class Button:
         self.presses = (self.presses + 1) % 65_536
         self._held_until_ms = max(self._held_until_ms, now_ms + held_ms)
         self._latched = self.wiring is Wiring.LATCHED
-        if self.wiring is not Wiring.MESSAGE:
+        if not self.wiring.reports_by_itself:
             return True
         if not self.alive:
             return False

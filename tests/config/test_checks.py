@@ -44,6 +44,25 @@ def test_e6_a_call_may_release_the_door_it_is_behind(site):
     assert said(site) == []
 
 
+def test_e6_a_wearable_releases_no_door(site):
+    replace(site / "places.yaml", "signal_2]", "signal_2], releases: [door]")
+    replace(site / "places.yaml", "wiring: latched", "wiring: wearable")
+    assert any(
+        "releases: found doors, expected none: a wearable may be anywhere (rule E6)" in one
+        for one in said(site)
+    )
+
+
+def test_one_serial_port_serves_one_link(site):
+    other = "port: /dev/null}\n  wire2: {driver: plain, port: /dev/../dev/null}"
+    replace(site / "site.yaml", "port: 1}", other)
+    assert any(
+        "links.wire2.port: found '/dev/../dev/null', which is the serial port of the link 'wire' "
+        "already; expected one link a port" in one
+        for one in said(site)
+    )
+
+
 def test_e1_a_momentary_button_states_its_shortest_press(site):
     replace(site / "places.yaml", "wiring: latched", "wiring: momentary")
     assert "shortest_press_ms: missing" in only(site)

@@ -248,6 +248,7 @@ def _call_points() -> list[CallPoint]:
             lamps=["panel/lamp"],
             releases=["study"],
             supervision_ms=180_000,
+            reset_key=ref("panel/key"),
         ),
         call_point(
             "cord",

@@ -385,6 +385,21 @@ def test_a_press_after_the_call_is_cleared_is_a_new_call(world: World) -> None:
     assert world.press() != id_
 
 
+def test_the_reset_key_at_the_place_clears_its_calls(world: World) -> None:
+    """E4: whoever turns it is there. Found turned, or left so, it clears nothing."""
+    first = world.press()
+    world.edge("panel/key", True, first_sight=True)
+    assert outputs(world) == ("on", "flash")
+    world.edge("panel/key", False)
+    assert call(world, first).unanswered
+    world.edge("panel/key", True)
+    assert call(world, first).state is CallState.CLEARED
+    assert outputs(world) == ("off", "off")
+    facts = [world.last(fact).data for fact in (Fact.CALL_ATTENDED, Fact.CALL_CLEARED)]
+    assert (facts[0]["how"], facts[1]["outcome"]) == ("reset_key", "genuine")
+    assert call(world, world.press()).unanswered  # the key is still turned
+
+
 def test_an_attended_call_waits_for_nothing(world: World) -> None:
     id_ = world.press()
     acknowledge(world, id_)
