@@ -18,6 +18,8 @@ from typing import Any, Self
 
 from gateway.domain.errors import GatewayError, MalformedError
 from simulators.devices import SimulatedSite
+from simulators.models.connectors import Charger, SwitchedOutlet
+from simulators.models.vehicles import KINDS
 
 Command = Callable[..., Any]
 LINE_MAX = 65_536
@@ -39,6 +41,11 @@ def world_commands(world: SimulatedSite) -> dict[str, Command]:
         world.press,
         world.reset_button,
         world.fire,
+        world.plug_in,
+        world.unplug,
+        world.swap,
+        world.misbehave,
+        world.overload,
         world.silence,
         world.delay,
         world.garble,
@@ -63,6 +70,10 @@ def world_names(world: SimulatedSite) -> dict[str, Collection[str]]:
         "zone": site.safety.fire_zones,
         "device": site.equipment.devices,
         "link": site.equipment.links,
+        "outlet": {*world.town.outlets, *world.town.connectors},
+        "circuit": site.circuits,
+        "vehicle": KINDS,
+        "vice": {"none", *Charger.VICES, *SwitchedOutlet.VICES},
     }
 
 

@@ -19,6 +19,7 @@ from gateway.domain.site import Site
 from gateway.runtime.tasks import cancelled
 from simulators.faults import Faults
 from simulators.lines import Lines
+from simulators.models.vehicles import KINDS
 from simulators.readers import JsonReader, Shown
 from simulators.town import Town
 from simulators.views import CallPointView, DoorView
@@ -169,6 +170,32 @@ class SimulatedSite:
         """The fire panel alarms, or is reset."""
         self.town.panels[zone].alarm = alarm
 
+    # --- vehicles -----------------------------------------------------------------------------
+
+    def plug_in(self, outlet: str, vehicle: str = "car", percent: float = 30.0) -> None:
+        """Somebody plugs in a car, a small_car (of one phase) or an ebike, so full."""
+        self.town.connector(outlet).plug_in(KINDS[vehicle](percent / 100), self.now_ms())
+
+    def unplug(self, outlet: str) -> None:
+        """Somebody takes the plug out."""
+        self.town.connector(outlet).unplug(self.now_ms())
+
+    async def swap(
+        self, outlet: str, vehicle: str = "ebike", percent: float = 30.0, away_s: float = 40.0
+    ) -> None:
+        """Somebody takes the plug out, and after a while somebody plugs in another vehicle."""
+        self.unplug(outlet)
+        await asyncio.sleep(away_s)
+        self.plug_in(outlet, vehicle, percent)
+
+    def misbehave(self, outlet: str, vice: str = "none") -> None:
+        """A connector ignores limits, leaks (starts by itself), is broken or welded; or none."""
+        self.town.connector(outlet).misbehave(vice, self.now_ms())
+
+    def overload(self, circuit: str, amps: float) -> None:
+        """So much more than was declared is drawn on each phase of a circuit; 0: as before."""
+        self.town.buildings[circuit].add((amps, amps, amps), self.now_ms())
+
     # --- what can be seen ---------------------------------------------------------------------
 
     def door(self, door: str) -> DoorView:
@@ -244,11 +271,15 @@ class SimulatedSite:
         await self.lines.mend(link)
 
     async def reboot(self, device: str, boot_s: float = 1.0) -> None:
-        """The device restarts: its relays drop, and it is away for so long."""
+        """The device restarts: its relays drop, it charges nothing, and is away for so long."""
         for (board, _), relay in self.town.relays.items():
             if board == device:
                 relay.power_lost(self.now_ms())
+        for connector in self.town.on_device.get(device, ()):
+            connector.supply(False, self.now_ms())
         await self.lines.restart_device(device, boot_s)
+        for connector in self.town.on_device.get(device, ()):
+            connector.supply(True, self.now_ms())
 
     async def restart_bridge(self, link: str) -> None:
         """The radio bridge of a link restarts and repeats what it remembers."""

@@ -1,7 +1,8 @@
 """What simulated devices look like in Modbus registers: as their profile's rows say.
 
-A row that is missing inside a device's range reads as 0, beyond it as an illegal address, and more
-than the profile's `max_read` at once is refused, as real devices do.
+What is written to a row goes to the thing behind it, if the profile lets it have that value. A row
+that is missing inside a device's range reads as 0, beyond it as an illegal address, and more than
+the profile's `max_read` at once is refused, as real devices do.
 
 A relay board follows its manual (Waveshare Modbus RTU/POE ETH Relay): coils 0-7, flash on at
 0x0200 + n and flash off at 0x0400 + n with a value of 100 ms steps, inputs 0-7, the device address
@@ -11,8 +12,9 @@ in 0x4000 and the software version in 0x8000.
 import struct
 from collections.abc import Callable, Sequence
 
-from drivers.codec import Row, row_of
-from gateway.domain.points import PointRef
+from drivers.codec import Row, row_of, written_row
+from gateway.domain.points import PointRef, Value
+from gateway.domain.profile import SetpointSpec
 from gateway.domain.site import Device
 from simulators.modbus_wire import ILLEGAL_ADDRESS, ILLEGAL_FUNCTION, ILLEGAL_VALUE, Refusal, Unit
 from simulators.models.relay import Relay
@@ -42,7 +44,13 @@ class RegisterUnit:
         columns = {**profile.binding, **device.binding}
         self._inverted = frozenset(columns.get("invert", ()))
         self._read_most = int(columns.get("max_read", 125))
-        self._rows = [row_of(spec, profile.binding) for spec in profile.points.values()]
+        self._points = profile.points
+        self._defaults = profile.binding
+        self._rows = [
+            row_of(spec, profile.binding)
+            for spec in profile.points.values()
+            if spec.binding.get("access") != "write"
+        ]
 
     def read_bits(self, table: str, address: int, count: int) -> Sequence[bool]:
         """Coils or inputs."""
@@ -62,16 +70,57 @@ class RegisterUnit:
         return struct.unpack(f">{count}H", image)
 
     def write_coil(self, address: int, value: int) -> None:
-        """No row of ours is written so."""
-        del address, value
-        raise Refusal(ILLEGAL_FUNCTION)
+        """A row that is a coil."""
+        if value not in (0xFF00, 0x0000):
+            raise Refusal(ILLEGAL_VALUE)
+        self._write("coil", address, bytes((value >> 15,)))
 
     def write_words(self, address: int, words: Sequence[int]) -> None:
-        """No row of ours is written so."""
-        del address, words
-        raise Refusal(ILLEGAL_FUNCTION)
+        """A whole row of registers, or the switch beside one."""
+        for name, spec in self._points.items():
+            if spec.binding.get("enable_address") == address:
+                if list(words) not in ([0], [1]):
+                    raise Refusal(ILLEGAL_VALUE)
+                self._town.switches[self._ref(name)](words[0] == 1, self._now_ms())
+                return
+        self._write("holding", address, struct.pack(f">{len(words)}H", *words))
+
+    def _write(self, table: str, address: int, data: bytes) -> None:
+        self._town.hear(self._device.id, self._now_ms())
+        written = {
+            name: written_row(spec, self._defaults)
+            for name, spec in self._points.items()
+            if spec.setpoint is not None
+        }
+        if not any(row.table == table for row in written.values()):
+            raise Refusal(ILLEGAL_FUNCTION)
+        for name, row in written.items():
+            size = 1 if row.table.bits else 2 * row.count
+            if (row.table, row.address, size) == (table, address, len(data)):
+                value = self._meant(row).decoder(address)(data)
+                self._take(name, value)
+                return
+        raise Refusal(ILLEGAL_ADDRESS)
+
+    def _take(self, name: str, value: Value | None) -> None:
+        setpoint = self._points[name].setpoint
+        assert setpoint is not None
+        if value is None or not _allowed(value, setpoint):
+            raise Refusal(ILLEGAL_VALUE)
+        self._town.write(self._ref(name), value, self._now_ms())
+
+    def _meant(self, row: Row) -> Row:
+        """What a row means by the value of the row it hangs on."""
+        return row if row.by is None else row.variants[self._shown(row.by)]
+
+    def _shown(self, name: str) -> Value:
+        return self._town.value(self._ref(name), self._now_ms())
+
+    def _ref(self, name: str) -> PointRef:
+        return PointRef(self._device.id, name)
 
     def _within(self, table: str, address: int, count: int) -> list[Row]:
+        self._town.hear(self._device.id, self._now_ms())
         rows = [row for row in self._rows if row.table == table]
         if not rows:
             raise Refusal(ILLEGAL_FUNCTION)
@@ -87,10 +136,18 @@ class RegisterUnit:
         ]
 
     def _bytes(self, row: Row) -> bytes:
-        value = self._town.value(PointRef(self._device.id, row.name), self._now_ms())
+        value = self._shown(row.name)
         if isinstance(value, bool) and row.name in self._inverted:
             value = not value
-        return row.encode(value)
+        return self._meant(row).encode(value)
+
+
+def _allowed(value: Value, setpoint: SetpointSpec) -> bool:
+    if value in setpoint.values:
+        return True
+    if isinstance(value, bool | str) or setpoint.minimum is None:
+        return not setpoint.values
+    return setpoint.minimum <= value <= (setpoint.maximum or value)
 
 
 class RelayBoardUnit:

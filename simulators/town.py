@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from gateway.domain.points import PointRef, Value
 from gateway.domain.site import Site
 from simulators.models.button import Button, FirePanel
+from simulators.models.circuits import Building, CircuitMeter
+from simulators.models.connectors import Connector
 from simulators.models.door import Door
 from simulators.models.lock import Lock
 from simulators.models.power import Meter, Plug
@@ -18,6 +20,8 @@ from simulators.models.room import Room
 from simulators.models.sensors import AirSensor, MotionSensor, StillSensor
 
 Source = Callable[[int], Value]
+Sink = Callable[[Value, int], None]
+Switch = Callable[[bool, int], None]
 Sensor = MotionSensor | StillSensor | AirSensor
 
 
@@ -37,7 +41,14 @@ class Town:
         self.plugs: dict[str, Plug] = {}
         self.relays: dict[tuple[str, int], Relay] = {}
         self.sounders: dict[str, Sounder] = {}
+        self.connectors: dict[str, Connector] = {}  # by device, or device and number
+        self.on_device: dict[str, list[Connector]] = {}
+        self.outlets: dict[str, Connector] = {}  # by facility
+        self.feeders: dict[str, CircuitMeter] = {}  # by the device that measures them
+        self.buildings: dict[str, Building] = {}  # by circuit
         self.sources: dict[PointRef, Source] = {}
+        self.sinks: dict[PointRef, Sink] = {}
+        self.switches: dict[PointRef, Switch] = {}  # beside a limit
         self.stuck: dict[PointRef, Value] = {}
         self.whereabouts: dict[str, str] = {}
 
@@ -45,6 +56,10 @@ class Town:
         """Time went by."""
         for sensor in self.sensors.values():
             sensor.see(now_ms)
+        for connector in self.connectors.values():
+            connector.step(now_ms)
+        for building in self.buildings.values():
+            building.step(now_ms)
         for meter in self.meters.values():
             meter.step(now_ms)
 
@@ -53,6 +68,22 @@ class Town:
         if ref in self.stuck:
             return self.stuck[ref]
         return self.sources[ref](now_ms)
+
+    def write(self, ref: PointRef, value: Value, now_ms: int) -> None:
+        """A device is told a value; a setting that moves nothing is shown from now on."""
+        if ref in self.sinks:
+            self.sinks[ref](value, now_ms)
+        else:
+            self.sources[ref] = lambda _now_ms: value
+
+    def hear(self, device: str, now_ms: int) -> None:
+        """A device got a valid request."""
+        for connector in self.on_device.get(device, ()):
+            connector.hear(now_ms)
+
+    def connector(self, outlet: str) -> Connector:
+        """A connector by its facility, or by its device."""
+        return self.outlets.get(outlet) or self.connectors[outlet]
 
     # --- people -------------------------------------------------------------------------------
 

@@ -14,7 +14,9 @@ from gateway.domain.site import (
     Wiring,
 )
 from gateway.domain.site import Door as SiteDoor
+from simulators.charging import wire_charging
 from simulators.models.button import Button, FirePanel
+from simulators.models.connectors import SwitchedOutlet
 from simulators.models.door import Bolt, Door, Strike
 from simulators.models.lock import Lock
 from simulators.models.power import Meter, Plug
@@ -50,6 +52,7 @@ def build_town(site: Site, now_ms: int) -> Town:
             _wire_sensor(town, sensor, now_ms)
     for call_point in site.safety.call_points.values():
         _wire_call_point(town, call_point)
+    wire_charging(town, now_ms)
     _wire_fire(town)
     for ref in _points(site):
         if ref not in town.sources:
@@ -163,7 +166,10 @@ def _metered(town: Town, ref: PointRef, now_ms: int) -> Source:
     if ref.device not in town.meters:
         load_w = _load_of(_room_of(town, ref.device, now_ms))
         if any(point.setpoint for point in profile.points.values()):
-            plug = town.plugs[ref.device] = Plug(load_w, now_ms)
+            outlet = town.connectors.get(ref.device)
+            plug = town.plugs[ref.device] = Plug(outlet.watts if outlet else load_w, now_ms)
+            if isinstance(outlet, SwitchedOutlet):
+                plug.switches(outlet.switch, now_ms)
             town.meters[ref.device] = plug.meter
         else:
             town.meters[ref.device] = Meter(load_w, now_ms)

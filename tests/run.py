@@ -25,7 +25,7 @@ PARTS: dict[str, tuple[int, list[str]]] = {
     "security": (20, [*PYTEST, "tests/security"]),
     "uplink": (60, [*PYTEST, "tests/uplink"]),
     "api": (60, [*PYTEST, "tests/api"]),
-    "simulation": (60, [*PYTEST, "tests/simulation"]),
+    "simulation": (120, [*PYTEST, "tests/simulation"]),
     "end to end": (120, [*PYTEST, "tests/end_to_end"]),
 }
 

@@ -2,7 +2,8 @@
 
 Rules:
 - Every read has its own deadline. Of those that are due, the one most overdue for its own period
-  goes first, so that on a bus with too much to do all fall behind in proportion.
+  goes first, so that on a bus with too much to do all fall behind in proportion. What was never
+  answered waits like what is due every second: a first look must not take an hour.
 - A read that was late is due again one period after it was due, but never in the past: what was
   missed is not caught up in a burst.
 - A device that did not answer is parked: one of its reads at a time is tried after a wait that
@@ -20,6 +21,7 @@ from random import Random
 
 FIRST_WAIT_MS = 200
 GROUP_WAIT_MAX_MS = 60_000
+FIRST_LOOK_MS = 1_000
 TOO_LATE_MS = 1_000  # an answer does not come later than this after its time-out
 
 
@@ -59,12 +61,13 @@ class Member:
 class Group:
     """One read of one device. `begins` is how its answer begins."""
 
-    __slots__ = ("begins", "due_ms", "member", "misses", "period_ms", "ticket")
+    __slots__ = ("begins", "due_ms", "member", "misses", "patience_ms", "period_ms", "ticket")
 
     def __init__(self, member: Member, period_ms: int, begins: bytes = b"") -> None:
         self.begins = begins
         self.member = member
         self.period_ms = period_ms
+        self.patience_ms = min(period_ms, FIRST_LOOK_MS)
         self.misses = 0
         self.due_ms = 0
         self.ticket = 0  # of its place in the queue; an older place is void
@@ -103,7 +106,7 @@ class Schedule:
             return None
         if len(ready) == 1:
             return ready.pop()
-        first = max(ready, key=lambda group: (now_ms - group.due_ms + 1) / group.period_ms)
+        first = max(ready, key=lambda group: (now_ms - group.due_ms + 1) / group.patience_ms)
         ready.remove(first)
         return first
 
@@ -118,6 +121,7 @@ class Schedule:
     def answered(self, group: Group, now_ms: int) -> None:
         """The read was answered: it is due after its period, and its device is back if parked."""
         group.misses = 0
+        group.patience_ms = group.period_ms
         self._put(group, max(group.due_ms + group.period_ms, now_ms))
         if group.member.misses:
             self.back(group.member, now_ms, group)

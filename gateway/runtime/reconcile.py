@@ -2,7 +2,8 @@
 
 Rules, sans-I/O:
 - A *level* is written until its reading agrees; never before the device's first reading or 15 s
-  after the start, unless a fire or call asks for it; not reached in its time, it is missed.
+  after the start, unless a fire, a hazard or a call asks for it; not reached in its time, it is
+  missed.
 - A *lease* is renewed while it is wanted. A pattern's `off` is written until it is taken, or until
   the last renewal has run out by itself. Any other value is proved by its reading, as a level is,
   and renewed also at its safest: a charger that hears nothing more takes what it likes (C6).
@@ -38,7 +39,7 @@ REFUSED_RETRY_WITHIN_MS = 2_000
 REFUSED_PAUSE_MS = 100
 SOONEST_MS = 20
 SPENT_KEPT = 4_096
-AT_ONCE = frozenset({"fire_release", "call_release"})  # waits for no first reading
+AT_ONCE = frozenset({"fire_release", "call_release", "hazard"})  # waits for no first reading
 
 
 @dataclass(slots=True)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 HOUR_MS = 3_600_000
 Watts = Callable[[int], float]
+Switched = Callable[[bool, int], None]
 
 
 class Meter:
@@ -45,19 +46,26 @@ class Meter:
 class Plug:
     """A metering plug that switches its load. A welded contact stays as it is."""
 
-    __slots__ = ("_load_w", "meter", "on", "welded")
+    __slots__ = ("_load_w", "_switched", "meter", "on", "welded")
 
     def __init__(self, load_w: Watts, now_ms: int) -> None:
         self.on = True
         self.welded = False
         self._load_w = load_w
+        self._switched: Switched = lambda _on, _now_ms: None
         self.meter = Meter(self._drawn_w, now_ms)
 
     def switch(self, on: bool, now_ms: int) -> None:
         """Switch the load on or off."""
         self.meter.step(now_ms)
         self.on = self.on if self.welded else on
+        self._switched(self.on, now_ms)
         self.meter.step(now_ms)
+
+    def switches(self, load: Switched, now_ms: int) -> None:
+        """Its load is told whenever it is switched."""
+        self._switched = load
+        load(self.on, now_ms)
 
     def _drawn_w(self, now_ms: int) -> float:
         return self._load_w(now_ms) if self.on else 0.0

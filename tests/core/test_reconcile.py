@@ -131,8 +131,8 @@ def test_a_first_reading_that_differs_is_acted_on_at_once(bench: Bench) -> None:
     assert bench.go(20)[0] == [1_000]
 
 
-@pytest.mark.parametrize("code", ["fire_release", "call_release"])
-def test_fire_and_calls_wait_for_no_first_reading(bench: Bench, code: str) -> None:
+@pytest.mark.parametrize("code", ["fire_release", "call_release", "hazard"])
+def test_fire_hazards_and_calls_wait_for_no_first_reading(bench: Bench, code: str) -> None:
     """DESIGN §5"""
     bench.want(level(secures=True, code=code))
     assert bench.go(20)[0] == [0]

@@ -71,6 +71,15 @@ def test_a_bus_with_too_much_to_do_falls_behind_in_proportion() -> None:
     assert max(rates[1:]) - min(rates[1:]) <= 2
 
 
+def test_a_first_look_at_what_is_hardly_ever_read_comes_soon_on_a_full_bus() -> None:
+    one = member("a", *(20 * [200]), 3_600_000)  # 0.4 s of reading every 0.2 s
+    bus = Bus(one)
+    bus.run(60_000)
+    first, *again = bus.times(one.groups[-1])
+    assert first < 5_000
+    assert again == []
+
+
 def test_what_was_missed_is_not_caught_up_in_a_burst() -> None:
     one = member("a", 200)
     bus = Bus(one)

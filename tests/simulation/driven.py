@@ -27,6 +27,7 @@ from gateway.domain.points import (
     WriteOutcome,
 )
 from gateway.domain.reasons import Reason
+from gateway.domain.site import Site
 from gateway.domain.uses import watches
 from gateway.ports import Driver, LinkSetup
 from gateway.runtime.tasks import cancelled
@@ -105,8 +106,8 @@ class Driven:
             Pulse(PointRef.parse(ref), token, length_ms, until_ms, BOOT, False, WHY)
         )
 
-    async def lease(self, ref: str, value: str, lasts_ms: int = 3_000) -> WriteOutcome:
-        """Play a pattern."""
+    async def lease(self, ref: str, value: Value, lasts_ms: int = 3_000) -> WriteOutcome:
+        """Play a pattern, or keep a limit alive."""
         until_ms = mono_ms() + lasts_ms
         return await self._write(Lease(PointRef.parse(ref), value, True, WHY, until_ms))
 
@@ -138,9 +139,11 @@ class Driven:
 
 
 @asynccontextmanager
-async def driven(broker: Broker, folder: Path = COURT) -> AsyncIterator[Driven]:
-    """A site's folder, simulated and driven."""
-    site = load_site(folder, kinds())
+async def driven(
+    broker: Broker, folder: Path = COURT, changed: Callable[[Site], Site] = lambda site: site
+) -> AsyncIterator[Driven]:
+    """A site's folder, perhaps with something changed in it, simulated and driven."""
+    site = changed(load_site(folder, kinds()))
     brokers = {
         link.id: (broker.host, broker.port)
         for link in site.equipment.links.values()
