@@ -32,6 +32,7 @@ class Connector:
         self.silence_ms = 0  # its time-out; 0: it waits for ever
         self._heard_ms = now_ms
         self._silent = False
+        self._wakes_at_ms: int | None = None  # when its vehicle draws, or drew first
         self._at_ms = now_ms
 
     def offered_a(self) -> float:
@@ -49,7 +50,7 @@ class Connector:
     def plug_in(self, vehicle: Vehicle, now_ms: int) -> None:
         """Somebody plugs a vehicle in; what was there is unplugged first."""
         self.step(now_ms)
-        self.vehicle, self.session_wh = vehicle, 0.0
+        self.vehicle, self.session_wh, self._wakes_at_ms = vehicle, 0.0, None
 
     def unplug(self, now_ms: int) -> None:
         """Somebody takes the plug out."""
@@ -83,6 +84,8 @@ class Connector:
         while self._at_ms < now_ms:
             watts = sum(self._amps()) * VOLTS
             ends_ms = min(self._silent_from_ms(), now_ms)
+            if self._wakes_at_ms is not None and self._wakes_at_ms > self._at_ms:
+                ends_ms = min(ends_ms, self._wakes_at_ms)
             if watts:
                 ends_ms = min(ends_ms, self._at_ms + SLICE_MS)
                 self._count(watts * (ends_ms - self._at_ms) / HOUR_MS)
@@ -92,9 +95,16 @@ class Connector:
                 self._fall()
 
     def _amps(self) -> Amps:
-        if self.vehicle is None or not self.supplied or self.broken:
+        vehicle = self.vehicle
+        wanted = NO_AMPS
+        if vehicle is not None and self.supplied and not self.broken:
+            wanted = vehicle.amps(self.offered_a())
+        if vehicle is None or not any(wanted):
+            self._wakes_at_ms = None
             return NO_AMPS
-        return self.vehicle.amps(self.offered_a())
+        if self._wakes_at_ms is None:
+            self._wakes_at_ms = self._at_ms + vehicle.wakes_ms
+        return wanted if self._at_ms >= self._wakes_at_ms else NO_AMPS
 
     def _count(self, energy_wh: float) -> None:
         self.energy_wh += energy_wh
@@ -160,6 +170,7 @@ class Charger(Connector):
         self.limit_ma = limit_ma
         self.in_failsafe = False
         self._hear(now_ms)
+        self._amps()  # a vehicle that is offered nothing sleeps
 
     def enable(self, on: bool, now_ms: int) -> None:
         """It is switched beside its limit."""
@@ -167,6 +178,7 @@ class Charger(Connector):
         self.enabled = on
         self.in_failsafe = False
         self._hear(now_ms)
+        self._amps()
 
     def hear(self, now_ms: int) -> None:
         """A request came; one that heeds only limits takes no notice."""

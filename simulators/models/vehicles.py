@@ -14,7 +14,9 @@ NO_AMPS: Amps = (0.0, 0.0, 0.0)
 
 
 class Vehicle(Protocol):
-    """Something with a battery at the end of a cable."""
+    """Something with a battery at the end of a cable; it draws `wakes_ms` after it may."""
+
+    wakes_ms: int
 
     def amps(self, offered_a: float) -> Amps:
         """What it draws while it is offered so much a phase."""
@@ -43,6 +45,7 @@ class Car:
         self.phases = phases
         self.most_a = most_a
         self.tapers_from = tapers_from
+        self.wakes_ms = 0
 
     def amps(self, offered_a: float) -> Amps:
         """Its share of the offer; at the end of its taper it wants less than it may take."""
@@ -80,6 +83,7 @@ class Ebike:
         self.rated_w = rated_w
         self.idle_w = idle_w
         self.tapers_from = tapers_from
+        self.wakes_ms = 0
 
     def amps(self, offered_a: float) -> Amps:
         """What its charger draws wherever there is voltage."""
@@ -97,8 +101,14 @@ def _taper(share: float, begins: float) -> float:
     return min(1.0, max(0.0, (1 - share) / (1 - begins)))
 
 
+def _parked(car: Car) -> Car:
+    """A car closes its contactor a few seconds after it is offered something."""
+    car.wakes_ms = 3_000
+    return car
+
+
 KINDS: Mapping[str, Callable[[float], Vehicle]] = {
-    "car": lambda share: Car(holds_wh=60_000 * share),
-    "small_car": lambda share: Car(36_000, 36_000 * share, phases=1),
+    "car": lambda share: _parked(Car(holds_wh=60_000 * share)),
+    "small_car": lambda share: _parked(Car(36_000, 36_000 * share, phases=1)),
     "ebike": lambda share: Ebike(holds_wh=500 * share),
 }

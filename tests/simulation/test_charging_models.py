@@ -58,6 +58,19 @@ class TestCharger:
         one.unplug(0)
         assert one.state(0) == "available"
 
+    def test_a_car_that_has_to_wake_draws_nothing_until_then(self) -> None:
+        one, car = charger(), Car()
+        car.wakes_ms = 3_000
+        one.plug_in(car, 0)
+        one.set_limit(10_000, 1_000)
+        assert one.state(3_999) == "connected"
+        assert one.state(4_000) == "charging"
+        one.step(HOUR_MS)
+        assert one.energy_wh == pytest.approx(6_900 * (1 - 4 / 3_600))
+        one.set_limit(0, HOUR_MS)
+        one.set_limit(10_000, HOUR_MS)
+        assert one.state(HOUR_MS + 2_999) == "connected"
+
     def test_energy_is_what_flowed_in_one_step_as_in_many(self) -> None:
         one, many = charger(), charger()
         for each in (one, many):
