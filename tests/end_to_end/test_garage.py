@@ -69,3 +69,95 @@ async def test_sessions_on_every_make(garage: Court) -> None:
     await asyncio.gather(*(session(garage, bay, wh, "car") for bay, wh in BAYS.items()))
     await asyncio.gather(*(session(garage, rack, wh, "ebike") for rack, wh in RACKS.items()))
     assert garage.facts("meter.") == []
+
+
+async def start_session(here: Court, outlet: str, vehicle: str) -> None:
+    """Plugged in, authorised, charging."""
+    here.town.plug_in(outlet, vehicle)
+    await present(here, outlet)
+    await here.sees(f"/outlets/{outlet}", lambda one: one["status"] == "Charging", 40)
+
+
+async def test_a_restart_amid_sessions_moves_no_contactor(garage: Court) -> None:
+    """C1, C3: killed, started again, and nobody notices."""
+    here = garage
+    vehicles = {"bay_keba": "car", "bay_heidelberg": "car", "rack_1": "ebike"}
+    before = {outlet: here.town.town.connector(outlet).energy_wh for outlet in vehicles}
+    for outlet, vehicle in vehicles.items():
+        await start_session(here, outlet, vehicle)
+    connectors = [here.town.town.connector(outlet) for outlet in vehicles]
+    moved: list[str] = []
+
+    async def watch() -> None:
+        flows = [any(one.amps(here.town.now_ms())) for one in connectors]
+        offers = [one.offered_a() for one in connectors]
+        while True:
+            for outlet, one, flowed, offered in zip(
+                vehicles, connectors, flows, offers, strict=True
+            ):
+                if any(one.amps(here.town.now_ms())) != flowed or one.offered_a() != offered:
+                    moved.append(outlet)
+            await asyncio.sleep(0.01)
+
+    watching = asyncio.create_task(watch())
+    await here.kill()
+    await here.start()
+    await here.ready()
+    for outlet in vehicles:
+        path = f"/outlets/{outlet}"
+        await here.sees(path, lambda one: one["status"] == "Charging", 40)
+        await here.sees(path, lambda one: one["session"]["state"] == "active", 40)
+    assert moved == []
+    watching.cancel()
+    for outlet in vehicles:
+        await present(here, outlet)
+        await here.until(lambda o=outlet: ended(here, o), 40, f"no end at {outlet}")  # type: ignore[misc]
+        (told,) = ended(here, outlet)
+        took_wh = here.town.town.connector(outlet).energy_wh - before[outlet]
+        assert abs(told["energy_wh"] - took_wh) <= 1, (outlet, told, took_wh)
+
+
+async def test_a_charger_that_started_by_itself_is_stopped_and_its_energy_told(
+    garage: Court,
+) -> None:
+    """C5, C6: its failsafe current was left at 6 A, and its line cut for longer than it waits."""
+    here = garage
+    keba = here.town.town.connectors["keba"]
+    here.town.plug_in("bay_keba")
+    await here.sees("/outlets/bay_keba", lambda one: one["status"] == "Preparing")
+    await here.town.cut_link("keba_host")
+    keba.silence_ms = 500
+    await here.until(lambda: keba.watts(here.town.now_ms()) > 0, what="it did not start")
+    await here.until(lambda: keba.energy_wh > 3)
+    keba.silence_ms = 30_000
+    await here.town.mend_link("keba_host")
+    await here.until(lambda: keba.offered_a() == 0, what="it was not stopped")
+    took_wh = keba.energy_wh
+    await here.sees("/outlets/bay_keba", lambda one: one["status"] == "Preparing")
+    await start_session(here, "bay_keba", "car")
+    told = await here.has("meter.unattributed")
+    assert abs(told.data["energy_wh"] - took_wh) <= 1
+
+
+async def test_a_charger_that_will_not_stop_is_told_of(garage: Court) -> None:
+    """C6"""
+    here = garage
+    here.town.misbehave("bay_abb", "leaks")
+    here.town.plug_in("bay_abb")
+    shown = await here.sees("/outlets/bay_abb", lambda one: one["faults"])
+    assert [fault["reason"]["code"] for fault in shown["faults"]] == ["unauthorised_energy"]
+    here.town.misbehave("bay_abb", "none")
+    await here.sees("/outlets/bay_abb", lambda one: not one["faults"])
+
+
+async def test_smoke_in_the_shed_switches_every_outlet_off(garage: Court) -> None:
+    """C2, A3: each is read back."""
+    here = garage
+    for rack in RACKS:
+        await start_session(here, rack, "ebike")
+    here.town.fire("shed_smoke")
+    outlets = [here.town.town.connector(rack) for rack in RACKS]
+    await here.until(lambda: not any(one.offered_a() for one in outlets), 5, "not off")
+    for rack in RACKS:
+        await here.until(lambda o=rack: ended(here, o), what=f"no end at {rack}")  # type: ignore[misc]
+        assert ended(here, rack)[0]["stop_reason"] == "EmergencyStop"
