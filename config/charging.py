@@ -150,16 +150,18 @@ def outlet_of(model: OutletFile, profile_of: ProfileOf) -> Outlet:
     """An outlet as the rules see it; steps and registers are as its profiles say."""
     points = model.points
     kind = LoadKind.MODULATED if points.limit is not None else LoadKind.SWITCHED
-    drive = _ref(points.limit)
+    drive, switch = _ref(points.limit), _ref(points.switch)
     return Outlet(
         points=OutletPoints(
             limit=drive,
-            switch=None if points.limit is not None else _ref(points.switch),
+            switch=None if drive is not None else switch,
             state=_ref(points.state),
             power=_ref(points.power),
             currents=refs(points.currents),
             temperature=_ref(points.temperature),
             readers=refs(points.readers),
+            failsafe_current=_beside(profile_of, drive or switch, "failsafe_current"),
+            failsafe_timeout=_beside(profile_of, drive or switch, "failsafe_timeout"),
         ),
         load=Load(
             circuit=model.circuit,
@@ -169,6 +171,7 @@ def outlet_of(model: OutletFile, profile_of: ProfileOf) -> Outlet:
             maximum_ma=_ma(model.max_a),
             step_ma=int(_trait(profile_of, drive, "step_ma", default(Load, "step_ma"))),
             failsafe_ma=_ma(model.failsafe_a),
+            failsafe_after_s=int(_trait(profile_of, drive or switch, "failsafe_timeout_s", 0)),
         ),
         meter=_meter(model, profile_of),
         rules=OutletRules(
@@ -199,6 +202,18 @@ def _trait(profile_of: ProfileOf, ref: PointRef | None, name: str, otherwise: An
     """A fact of the model of device that a point is of."""
     profile = None if ref is None else profile_of(ref)
     return otherwise if profile is None else profile.traits.get(name, otherwise)
+
+
+def _beside(profile_of: ProfileOf, drive: PointRef | None, name: str) -> PointRef | None:
+    """A setting of what drives an outlet: its connector's own, or its device's; if it has one."""
+    profile = None if drive is None else profile_of(drive)
+    if drive is None or profile is None:
+        return None
+    _, mark, number = drive.point.rpartition("_")
+    for point in (f"{name}{mark}{number}", name):
+        if point in profile.points and profile.points[point].setpoint is not None:
+            return PointRef(drive.device, point)
+    return None
 
 
 def _per_phase(amperes: list[float]) -> PerPhase:

@@ -29,7 +29,9 @@ from gateway.domain.state import Change, Put, State
 from gateway.domain.uses import Use, uses
 from gateway.domain.visits import DoorStatus
 
-_OUTPUTS = frozenset({Use.STRIKE, Use.HOLD, Use.SIREN, Use.LAMP, Use.HEARTBEAT, Use.POWER_DRIVE})
+_OUTPUTS = frozenset(
+    {Use.STRIKE, Use.HOLD, Use.SIREN, Use.LAMP, Use.HEARTBEAT, Use.POWER_DRIVE, Use.FAILSAFE}
+)
 FOR_EVER = 1 << 62
 UNLOCKED = "unlocked"
 Derived = tuple[Setpoint | None, int]
@@ -92,8 +94,10 @@ def _derive_point(draft: Draft, ref: PointRef) -> Derived:
             return _siren(draft, ref, owners)
         case Use.LAMP:
             return _lamp(draft, ref, owners), FOR_EVER
-        case Use.POWER_DRIVE:
-            return _power(draft, ref, draft.site.facilities[used_by[0].owner]), FOR_EVER
+        case Use.POWER_DRIVE | Use.FAILSAFE as use:
+            facility = draft.site.facilities[used_by[0].owner]
+            drives = use is Use.POWER_DRIVE
+            return (_power(draft, ref, facility) if drives else _failsafe(ref, facility)), FOR_EVER
         case _:
             return Lease(ref, "on", secures=True, reason=reason("in_service")), FOR_EVER
 
@@ -269,6 +273,14 @@ def _power(draft: Draft, ref: PointRef, facility: Facility) -> Lease | Level:
     spec = draft.site.equipment.spec_of(ref).setpoint
     kind = Lease if spec is not None and spec.kind is SetpointKind.LEASE else Level
     return kind(ref, value, secures, why)
+
+
+def _failsafe(ref: PointRef, facility: Facility) -> Level:
+    """What the charger does when nobody speaks to it, and after how long: as the site says (C6)."""
+    outlet = outlets.outlet_of(facility)
+    current = ref == outlet.points.failsafe_current
+    value = outlet.load.failsafe_ma if current else outlet.load.failsafe_after_s
+    return Level(ref, value, secures=True, reason=reason("failsafe", outlet=facility.name.en))
 
 
 def _no_power(draft: Draft, facility: Facility) -> Reason:

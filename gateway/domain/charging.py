@@ -75,6 +75,7 @@ class Meter:
 class OutletPoints:
     """The points an outlet is made of: `limit` (mA) or `switch` drives it.
 
+    `failsafe_current` (mA) and `failsafe_timeout` (s) are written where its charger has them (C6).
     Without a `state` (a ChargerState) its plug is inferred from power alone, and what cannot be
     observed is not claimed (C8).
     """
@@ -86,6 +87,8 @@ class OutletPoints:
     currents: tuple[PointRef, ...] = ()  # mA, its own L1 first
     temperature: PointRef | None = None
     readers: tuple[PointRef, ...] = ()
+    failsafe_current: PointRef | None = None
+    failsafe_timeout: PointRef | None = None
 
     @property
     def drive(self) -> PointRef:

@@ -32,6 +32,7 @@ class Load:
     maximum_ma: int = 16_000
     step_ma: int = 100
     failsafe_ma: int = 0  # what it takes by itself when nobody speaks to it (C6)
+    failsafe_after_s: int = 0  # for so long
 
 
 @dataclass(frozen=True, slots=True)

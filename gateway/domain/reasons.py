@@ -100,6 +100,10 @@ _SENTENCES: dict[str, tuple[str, str]] = {
     "no_charge": ("没有充电授权。", "Nobody is authorised to charge here now."),
     "power_waits": ("线路容量已满，正在排队供电。", "The circuit is full: power comes in turn."),
     "charging": ("按授权供电。", "Power as authorised."),
+    "failsafe": (
+        "{outlet}失去联系时的限流设置。",
+        "What {outlet} does when nobody speaks to it.",
+    ),
     "unauthorised_energy": (
         "{outlet}在未授权时仍有用电。",
         "{outlet} draws power without a session.",

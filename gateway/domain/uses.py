@@ -32,6 +32,7 @@ class Use(StrEnum):
     FIRE = "fire"
     HEARTBEAT = "heartbeat"
     POWER_DRIVE = "power_drive"  # lets an outlet's power through
+    FAILSAFE = "failsafe"  # what a charger does when nobody speaks to it
     OUTLET = "outlet"  # what an outlet's state, power and energy are read from
     OUTLET_READER = "outlet_reader"
     CIRCUIT_METER = "circuit_meter"
@@ -121,6 +122,9 @@ def _door_uses(door: Door) -> Iterator[tuple[PointRef, Used]]:
 def _outlet_uses(facility: str, outlet: Outlet) -> Iterator[tuple[PointRef, Used]]:
     points = outlet.points
     yield points.drive, Used(Use.POWER_DRIVE, facility)
+    for ref in (points.failsafe_current, points.failsafe_timeout):
+        if ref is not None:
+            yield ref, Used(Use.FAILSAFE, facility)
     read = (points.state, points.power, points.temperature, *points.currents)
     if outlet.meter is not None:
         read = (*read, outlet.meter.energy, outlet.meter.serial)

@@ -308,6 +308,7 @@ def test_every_charger_says_what_the_core_needs_by_the_same_names(model: str) ->
     points, traits = profile(model).points, profile(model).traits
     assert traits["failsafe"] in ("registers", "installer", "stops", "off", "none")
     assert "after_power_cut" in traits
+    assert "failsafe_timeout" not in points or traits["failsafe_timeout_s"] > 0
     for suffix in outlets(model):
         if f"state{suffix}" in points:
             assert states(points[f"state{suffix}"]) <= {str(state) for state in ChargerState}

@@ -5,10 +5,12 @@ from houses import HERE
 from config.profiles import SHIPPED, load_profiles
 from config.site import check_site, load_site
 from drivers.registry import kinds
+from gateway.domain.points import PointRef
 from gateway.domain.site import BookingPolicy, DoorMode, FireRole, Wiring
 from gateway.uplink.settings import check as check_uplink
 
 DEMO = HERE.parent.parent / "config" / "sites" / "demo"
+GARAGE = HERE.parent / "simulation" / "garage"
 
 
 def test_the_demo_site_is_sound_without_a_doubt():
@@ -49,3 +51,20 @@ def test_its_links_lead_where_a_demo_wants_them():
 def test_the_demo_broker_serves_the_demo_alone():
     over = {"links": {"radio": {"broker": "amqtt", "demo": True}}}
     assert load_site(DEMO, kinds(), demo=True, overrides=over).id == "harmony-court"
+
+
+def test_what_a_charger_does_in_silence_is_read_from_its_profile():
+    """C6: written where it has such registers, as the site and its profile say."""
+    site = load_site(GARAGE, kinds())
+    keba, charx = (site.facilities[one].outlet for one in ("bay_keba", "bay_charx_1"))
+    rack = site.facilities["rack_2"].outlet
+    assert keba.points.failsafe_current == PointRef("keba", "failsafe_current")
+    assert keba.points.failsafe_timeout == PointRef("keba", "failsafe_timeout")
+    assert (keba.load.failsafe_ma, keba.load.failsafe_after_s) == (0, 30)
+    assert (charx.points.failsafe_current, charx.points.failsafe_timeout) == (None, None)
+    assert rack.points.failsafe_timeout == PointRef("station", "failsafe_timeout")
+
+
+def test_an_alfen_s_safe_current_is_its_installer_s():
+    outlet = load_site(GARAGE, kinds()).facilities["bay_alfen"].outlet
+    assert outlet.points.failsafe_current is None  # it can only be read

@@ -9,6 +9,8 @@ import pytest
 from end_to_end.court import Court, court
 from fixtures.broker import Broker
 
+from simulators.models.connectors import Charger
+
 GARAGE = Path(__file__).parents[1] / "simulation" / "garage"
 BAYS = {
     "bay_keba": 1,
@@ -20,6 +22,7 @@ BAYS = {
     "bay_evse": 10,
 }
 RACKS = {"rack_1": 1, "rack_2": 1, "rack_3": 1}
+WAKES_MS = 8_000  # a register is opened before its vehicle draws
 
 
 @pytest.fixture
@@ -42,13 +45,9 @@ async def present(here: Court, outlet: str) -> None:
 
 
 async def session(here: Court, outlet: str, resolution_wh: int, vehicle: str) -> None:
-    connector = here.town.town.connector(outlet)
-    here.town.plug_in(outlet, vehicle)
-    await here.sees(f"/outlets/{outlet}", lambda one: one["status"] in ("Preparing", "Available"))
+    connector, path = here.town.town.connector(outlet), f"/outlets/{outlet}"
     before_wh = connector.energy_wh
-    await present(here, outlet)
-    path = f"/outlets/{outlet}"
-    await here.sees(path, lambda one: one["status"] == "Charging", 40)
+    await start_session(here, outlet, vehicle, WAKES_MS)
     if vehicle == "car":
         await here.sees(path, lambda one: one["session"]["energy_wh"] >= 3, 40)
     await present(here, outlet)  # the same person again: stop
@@ -71,9 +70,14 @@ async def test_sessions_on_every_make(garage: Court) -> None:
     assert garage.facts("meter.") == []
 
 
-async def start_session(here: Court, outlet: str, vehicle: str) -> None:
+async def start_session(here: Court, outlet: str, vehicle: str, wakes_ms: int = 1_000) -> None:
     """Plugged in, authorised, charging."""
     here.town.plug_in(outlet, vehicle)
+    plugged = here.town.town.connector(outlet).vehicle
+    assert plugged is not None
+    plugged.wakes_ms = wakes_ms
+    known = ("Preparing", "Available")
+    await here.sees(f"/outlets/{outlet}", lambda one: one["status"] in known)
     await present(here, outlet)
     await here.sees(f"/outlets/{outlet}", lambda one: one["status"] == "Charging", 40)
 
@@ -84,7 +88,7 @@ async def test_a_restart_amid_sessions_moves_no_contactor(garage: Court) -> None
     vehicles = {"bay_keba": "car", "bay_heidelberg": "car", "rack_1": "ebike"}
     before = {outlet: here.town.town.connector(outlet).energy_wh for outlet in vehicles}
     for outlet, vehicle in vehicles.items():
-        await start_session(here, outlet, vehicle)
+        await start_session(here, outlet, vehicle, WAKES_MS)
     connectors = [here.town.town.connector(outlet) for outlet in vehicles]
     moved: list[str] = []
 
@@ -120,13 +124,15 @@ async def test_a_restart_amid_sessions_moves_no_contactor(garage: Court) -> None
 async def test_a_charger_that_started_by_itself_is_stopped_and_its_energy_told(
     garage: Court,
 ) -> None:
-    """C5, C6: its failsafe current was left at 6 A, and its line cut for longer than it waits."""
+    """C5, C6: its line is cut for longer than it waits, and its failsafe current 6 A again."""
     here = garage
     keba = here.town.town.connectors["keba"]
+    assert isinstance(keba, Charger)
+    await here.until(lambda: not keba.failsafe_ma, what="its failsafe current was not written")
     here.town.plug_in("bay_keba")
     await here.sees("/outlets/bay_keba", lambda one: one["status"] == "Preparing")
     await here.town.cut_link("keba_host")
-    keba.silence_ms = 500
+    keba.silence_ms, keba.failsafe_ma = 500, 6_000
     await here.until(lambda: keba.watts(here.town.now_ms()) > 0, what="it did not start")
     await here.until(lambda: keba.energy_wh > 3)
     keba.silence_ms = 30_000
@@ -134,9 +140,10 @@ async def test_a_charger_that_started_by_itself_is_stopped_and_its_energy_told(
     await here.until(lambda: keba.offered_a() == 0, what="it was not stopped")
     took_wh = keba.energy_wh
     await here.sees("/outlets/bay_keba", lambda one: one["status"] == "Preparing")
-    await start_session(here, "bay_keba", "car")
+    await start_session(here, "bay_keba", "car", WAKES_MS)
     told = await here.has("meter.unattributed")
     assert abs(told.data["energy_wh"] - took_wh) <= 1
+    await here.until(lambda: not keba.failsafe_ma, what="its failsafe current was not mended")
 
 
 async def test_a_charger_that_will_not_stop_is_told_of(garage: Court) -> None:
