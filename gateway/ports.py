@@ -342,18 +342,10 @@ class Tokens(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class SyncRead:
-    """A message understood: its event, and (id, why) of the items that made no sense."""
-
-    event: SnapshotReceived | ChangesReceived
-    rejected: tuple[tuple[str, str], ...] = ()
-
-
 class SyncReader(Protocol):
     """Understands what the platform says of a stream, the same over every way it comes (B1, B3)."""
 
-    def read(self, stream: Stream, payload: bytes) -> SyncRead:
+    def read(self, stream: Stream, payload: bytes) -> SnapshotReceived | ChangesReceived:
         """What a message stands for. Raises MalformedError, which repeats no secret."""
         ...
 
@@ -397,7 +389,6 @@ __all__ = [
     "Sink",
     "Stamped",
     "Store",
-    "SyncRead",
     "SyncReader",
     "TokenHolder",
     "Tokens",

@@ -1,7 +1,6 @@
 """What the platform says is so, by revision: the messages of the uplink, over HTTP (B1, B3)."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from typing import Annotated
 
 from fastapi import APIRouter, Request
@@ -33,17 +32,7 @@ def add(router: APIRouter) -> None:
 def _operation(stream: Stream) -> Callable[..., Awaitable[JSONResponse]]:
     async def sync(request: Request, parts: Parts, _: Platform) -> JSONResponse:
         """Answered with the revision that holds now, and what was rejected and why."""
-        said = parts.sync.read(stream, await request.body())
-        reply = await ask(parts, said.event)
-        # Items of a snapshot that made no sense at the edge never reached the core.
-        rejected = list(reply.data.get("rejected", ()))
-        known = {one["id"] for one in rejected}
-        rejected += [
-            {"id": id_, "code": "malformed", "why": why}
-            for id_, why in said.rejected
-            if id_ not in known
-        ]
-        return answered(replace(reply, data={**reply.data, "rejected": rejected}))
+        return answered(await ask(parts, parts.sync.read(stream, await request.body())))
 
     return sync
 

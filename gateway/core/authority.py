@@ -7,13 +7,14 @@
 | changes of another epoch | refused: it starts with a snapshot, or with its first revision |
 | a snapshot that is retained, older, of a former epoch, or not as it states itself | refused |
 | a snapshot that would remove more than half of the next 24 h | adds; removes once confirmed |
+| a snapshot with an item whose very id makes no sense | adds; removes once it makes sense |
 
 A held snapshot is confirmed by a person, or by a newer revision that removes nothing beyond it: the
-same revision sent again is no second word.
+same revision sent again is no second word. What was sent and made no sense is never taken as gone.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from gateway.core import booking as bookings
 from gateway.core import overlaps
@@ -23,6 +24,7 @@ from gateway.domain.entity import Entity
 from gateway.domain.events import (
     BookingItem,
     ChangesReceived,
+    Rejection,
     SnapshotReceived,
     Stream,
     SyncItem,
@@ -42,14 +44,6 @@ _TYPES: dict[Stream, tuple[type[Entity], ...]] = {
 _Key = tuple[type[Entity], str]
 
 
-@dataclass(frozen=True, slots=True)
-class Rejection:
-    """An item that was not applied, and why."""
-
-    id: str
-    reason: Reason
-
-
 def changes_received(draft: Draft, event: ChangesReceived) -> Reply:
     """Apply one revision of a stream, atomically."""
     authority = _authority(draft, event.stream)
@@ -60,10 +54,9 @@ def changes_received(draft: Draft, event: ChangesReceived) -> Reply:
     if event.revision <= authority.revision:
         why = reason("old_revision", revision=event.revision)
         return _answer(draft, event, Result.ACCEPTED, why)
-    rejections = [Rejection(id_, reason("malformed", why=why)) for id_, why in event.rejected]
     # Revocation beats grant: what is both put and removed is removed.
     gone = [(type_, id_) for type_ in _TYPES[event.stream] for id_ in event.removed]
-    rejections += _apply(draft, event.put, gone, "removed")
+    rejections = _apply(draft, event.put, gone, "removed")
     draft.put(replace(authority, epoch=event.epoch, revision=event.revision))
     return _answer(draft, event, Result.ACCEPTED, reason("applied"), rejections)
 
@@ -75,14 +68,15 @@ def snapshot_received(draft: Draft, event: SnapshotReceived) -> Reply:
     if problem is not None:
         return _answer(draft, event, Result.REJECTED, problem)
     gone = _gone(draft, event)
-    if _removes_too_much(draft, event, gone) and not _confirmed(event, authority, gone):
+    doubt = _doubt(draft, event, gone)
+    if doubt is not None and not _confirmed(event, authority, gone):
         # What it adds is safe to believe at once; only the removals wait.
         held = tuple(sorted(id_ for _, id_ in gone))
         draft.put(
             replace(authority, held_digest=event.digest, held_revision=event.revision, held=held)
         )
         rejections = _apply(draft, event.items, (), "")
-        return _answer(draft, event, Result.HELD, reason("snapshot_held"), rejections)
+        return _answer(draft, event, Result.HELD, doubt, rejections)
     rejections = _apply(draft, event.items, gone, "snapshot")
     draft.put(_following(event, authority))
     return _answer(draft, event, Result.ACCEPTED, reason("applied"), rejections)
@@ -97,7 +91,8 @@ def _snapshot_problem(event: SnapshotReceived, authority: Authority) -> Reason |
     older = event.epoch == authority.epoch and event.revision < authority.revision
     if older or event.epoch in authority.former:
         return reason("old_revision", revision=event.revision)
-    if event.count != len(event.items) or event.digest != event.digest_found:
+    found = len(event.items) + len(event.rejected)
+    if event.count != found or event.digest != event.digest_found:
         return reason("digest_mismatch")
     if event.window_ms[0] >= event.window_ms[1]:
         return reason("inverted_window")
@@ -108,7 +103,19 @@ def _confirmed(event: SnapshotReceived, authority: Authority, gone: list[_Key]) 
     if event.confirmed_by is not None and event.confirmed_by.name.strip():
         return True
     second = bool(authority.held) and event.revision != authority.held_revision
-    return second and {id_ for _, id_ in gone} <= set(authority.held)
+    return second and _is_legible(event) and {id_ for _, id_ in gone} <= set(authority.held)
+
+
+def _doubt(draft: Draft, event: SnapshotReceived, gone: list[_Key]) -> Reason | None:
+    """Why its removals wait, None if it may be believed at once."""
+    if gone and not _is_legible(event):
+        return reason("snapshot_illegible")
+    return reason("snapshot_held") if _removes_too_much(draft, event, gone) else None
+
+
+def _is_legible(event: SnapshotReceived) -> bool:
+    """Every item that was rejected has said at least which one it is."""
+    return all(rejection.identified for rejection in event.rejected)
 
 
 def _removes_too_much(draft: Draft, event: SnapshotReceived, gone: list[_Key]) -> bool:
@@ -129,6 +136,7 @@ def _removes_too_much(draft: Draft, event: SnapshotReceived, gone: list[_Key]) -
 def _gone(draft: Draft, event: SnapshotReceived) -> list[_Key]:
     """What is here and not in the snapshot, within its window; our own proposals stay."""
     named = {(_type_of(item), item.id) for item in event.items}
+    named |= {(type_, said.id) for said in event.rejected for type_ in _TYPES[event.stream]}
     return [
         (type_, entity.id)
         for type_ in _TYPES[event.stream]
@@ -230,7 +238,10 @@ def _answer(
     why: Reason,
     rejections: Iterable[Rejection] = (),
 ) -> Reply:
-    rejected = [{"id": r.id, "code": r.reason.code, "why": r.reason.en} for r in rejections]
+    rejected = [
+        {"id": one.id, "code": one.reason.code, "why": one.reason.en}
+        for one in (*event.rejected, *rejections)
+    ]
     draft.record(
         Fact.SYNC_ANSWERED,
         why=why,

@@ -9,6 +9,7 @@ from gateway.domain.bookings import Terms
 from gateway.domain.calls import CallOrigin, CallOutcome
 from gateway.domain.faults import Health
 from gateway.domain.points import PointRef, Reading, Value, WriteResult
+from gateway.domain.reasons import Reason
 from gateway.domain.subjects import Credential, Presented, Role, StandingRight, Subject
 
 
@@ -317,10 +318,23 @@ SyncItem = BookingItem | Subject | Credential | StandingRight
 
 
 @dataclass(frozen=True, slots=True)
+class Rejection:
+    """An item that was not applied, and why.
+
+    Where its id made no sense either it is not `identified`, and `id` says where it stood.
+    """
+
+    id: str
+    reason: Reason
+    identified: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class SnapshotReceived:
     """Everything of a stream within a window (B1).
 
     `digest` and `count` are as the sender states them; `digest_found` is what was computed here.
+    `rejected` are the items that made no sense at the edge: they were sent, so they are not gone.
     """
 
     stream: Stream
@@ -331,6 +345,7 @@ class SnapshotReceived:
     digest: str
     digest_found: str
     items: tuple[SyncItem, ...]
+    rejected: tuple[Rejection, ...] = ()
     retained: bool = False
     confirmed_by: Actor | None = None
 
@@ -344,7 +359,7 @@ class ChangesReceived:
     revision: int
     put: tuple[SyncItem, ...]
     removed: tuple[str, ...]
-    rejected: tuple[tuple[str, str], ...] = ()  # (id, why) of items that made no sense at the edge
+    rejected: tuple[Rejection, ...] = ()  # what made no sense at the edge
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,6 +72,10 @@ _SENTENCES: dict[str, tuple[str, str]] = {
         "快照将移除未来24小时内超过一半的预订，等待确认。",
         "The snapshot would remove more than half of the next 24 h; waiting for a confirmation.",
     ),
+    "snapshot_illegible": (
+        "快照中有条目的编号无法辨认，其余删除暂缓。",
+        "An item of the snapshot has an id that makes no sense; what it leaves out is kept.",
+    ),
     "snapshot_retained": ("保留消息不能作为快照。", "A retained message is no snapshot."),
     "overlap": ("与预订{booking}重叠。", "Overlaps with booking {booking}."),
     "no_show": ("预订者未到场。", "Nobody came for the booking."),

@@ -9,15 +9,9 @@ from gateway.uplink.messages import Asked, NonsenseError
 
 
 def replied(asked: Asked, reply: Reply) -> bytes:
-    """The engine's reply, with the items that the edge rejected."""
+    """The engine's reply to what was asked."""
     data = dict(reply.data)
-    rejected = list(data.pop("rejected", ()))
-    known = {each["id"] for each in rejected}
-    rejected += [
-        {"id": name, "code": "malformed", "why": reason("malformed", why=why).en}
-        for name, why in asked.rejected
-        if name not in known
-    ]
+    rejected = data.pop("rejected", [])
     answer = _answer(asked.about, reply.result, reply.reason)
     return _encoded(answer | {"durable": reply.durable, "rejected": rejected, "data": data})
 

@@ -21,10 +21,12 @@ from gateway.domain.events import (
     BookingItem,
     ChangesReceived,
     CommandReceived,
+    Rejection,
     SnapshotReceived,
     Stream,
     SyncItem,
 )
+from gateway.domain.reasons import reason
 from gateway.domain.site import WeeklyHours
 from gateway.domain.subjects import Credential, CredentialKind, Role, StandingRight, Subject
 from gateway.ports import Credentials
@@ -34,16 +36,14 @@ SECRETS = frozenset({"pin", "card"})
 _PROBLEMS_MAX = 5
 
 M = TypeVar("M", bound=BaseModel)
-Rejected = tuple[str, str]  # (id of the item, why)
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One thing that the platform asked: the event, and the items that made no sense."""
+    """One thing that the platform asked: the event, and what to call it in the answer."""
 
     about: dict[str, Any]
     event: SnapshotReceived | ChangesReceived | CommandReceived
-    rejected: tuple[Rejected, ...] = ()
 
 
 class NonsenseError(MalformedError):
@@ -95,14 +95,13 @@ def sync(stream: Stream, payload: bytes, retained: bool, credentials: Credential
     said = _shaped(wire.SYNC, raw, about)
     items = _Items(stream, said.revision, credentials)
     if isinstance(said, wire.Snapshot):
-        return Asked(about, _snapshot(said, items, retained), tuple(items.rejected))
+        return Asked(about, _snapshot(said, items, retained))
     if retained:
         raise NonsenseError(about, ("expected a live message, found a retained one",))
     put = items.understood(said.put)
     removed = tuple(items.identifiers(said.remove))
     rejected = tuple(items.rejected)
-    event = ChangesReceived(stream, said.epoch, said.revision, put, removed, rejected)
-    return Asked(about, event, rejected)
+    return Asked(about, ChangesReceived(stream, said.epoch, said.revision, put, removed, rejected))
 
 
 def _snapshot(said: wire.Snapshot, items: "_Items", retained: bool) -> SnapshotReceived:
@@ -113,12 +112,11 @@ def _snapshot(said: wire.Snapshot, items: "_Items", retained: bool) -> SnapshotR
         said.epoch,
         said.revision,
         (said.window.from_ms, said.window.until_ms),
-        # What was rejected here is left out of the stated count too: the digest, over all that
-        # was sent, proves that nothing was lost on the way.
-        said.count - len(items.rejected),
+        said.count,
         said.digest,
         digest(said.items),
         understood,
+        tuple(items.rejected),
         retained,
         _actor(by) if by is not None else None,
     )
@@ -151,7 +149,7 @@ class _Items:
 
     def __init__(self, stream: Stream, revision: int, credentials: Credentials) -> None:
         self.stream = stream
-        self.rejected: list[Rejected] = []
+        self.rejected: list[Rejection] = []
         self._revision = revision
         self._credentials = credentials
         self._seen: set[str] = set()
@@ -167,7 +165,7 @@ class _Items:
             try:
                 yield _IDENTIFIER.validate_python(raw)
             except ValidationError as error:
-                self.rejected.append((f"remove.{index}", "; ".join(expectations(error))))
+                self._reject(f"remove.{index}", "; ".join(expectations(error)))
 
     def _item(self, index: int, raw: Any) -> SyncItem | None:
         name = raw.get("id") if isinstance(raw, dict) else None
@@ -175,13 +173,16 @@ class _Items:
         try:
             said = wire.ITEMS[self.stream].validate_python(raw)
         except ValidationError as error:
-            self.rejected.append((name, "; ".join(expectations(error))))
+            self._reject(name, "; ".join(expectations(error)))
             return None
         if said.id in self._seen:
-            self.rejected.append((name, "expected each id once in a message"))
+            self._reject(name, "expected each id once in a message")
             return None
         self._seen.add(said.id)
         return self._domain(said)
+
+    def _reject(self, name: str, why: str) -> None:
+        self.rejected.append(Rejection(name, reason("malformed", why=why), _is_identifier(name)))
 
     def _domain(self, said: wire.WireItem) -> SyncItem | None:
         match said:
@@ -206,7 +207,7 @@ class _Items:
         else:
             presented = self._credentials.card(said.card.get_secret_value())
         if presented.digest is None:
-            self.rejected.append((said.id, f"{kind.value}: expected one that says something"))
+            self._reject(said.id, f"{kind.value}: expected one that says something")
             return None
         return Credential(said.id, said.subject, kind, presented.digest, said.blocked)
 
@@ -231,6 +232,14 @@ def _right(said: wire.WireRight) -> StandingRight:
     return StandingRight(
         said.id, said.subject, tuple(said.targets), hours, said.from_ms, said.until_ms
     )
+
+
+def _is_identifier(name: str) -> bool:
+    try:
+        _IDENTIFIER.validate_python(name)
+    except ValidationError:
+        return False
+    return True
 
 
 def _shaped(adapter: TypeAdapter[M], raw: Any, about: dict[str, Any]) -> M:

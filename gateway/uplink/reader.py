@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gateway.domain.events import ChangesReceived, SnapshotReceived, Stream
-from gateway.ports import Credentials, SyncRead
+from gateway.ports import Credentials
 from gateway.uplink import messages, wire
 
 
@@ -14,11 +14,11 @@ class PlatformMessages:
     def __init__(self, credentials: Credentials) -> None:
         self._credentials = credentials
 
-    def read(self, stream: Stream, payload: bytes) -> SyncRead:
+    def read(self, stream: Stream, payload: bytes) -> SnapshotReceived | ChangesReceived:
         """What a message stands for. Raises NonsenseError, a MalformedError."""
         asked = messages.sync(stream, payload, retained=False, credentials=self._credentials)
         assert isinstance(asked.event, SnapshotReceived | ChangesReceived)
-        return SyncRead(asked.event, asked.rejected)
+        return asked.event
 
     def schema(self, stream: Stream) -> Mapping[str, Any]:
         """The JSON Schema of a stream's messages; items of the stream's own shape."""

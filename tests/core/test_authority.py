@@ -12,11 +12,13 @@ from gateway.domain.events import (
     BookingItem,
     ChangesReceived,
     ExtensionAsked,
+    Rejection,
     SnapshotReceived,
     Stream,
     SyncItem,
 )
 from gateway.domain.now import DAY_MS, HOUR_MS
+from gateway.domain.reasons import reason
 from gateway.domain.records import Fact
 from gateway.domain.secret import Secret
 from gateway.domain.state import Reply, Result
@@ -50,6 +52,10 @@ def snapshot(
 def changes(put: Iterable[SyncItem] = (), *removed: str, **more: object) -> ChangesReceived:
     event = ChangesReceived(Stream.BOOKINGS, "p1", 2, tuple(put), removed)
     return replace(event, **more)  # type: ignore[arg-type]
+
+
+def senseless(id_: str, identified: bool = True) -> Rejection:
+    return Rejection(id_, reason("malformed", why="start_ms: expected an integer"), identified)
 
 
 def held(world: World) -> set[str]:
@@ -134,7 +140,7 @@ def test_a_revision_is_applied_whole_and_senseless_items_are_rejected_one_by_one
         replace(inverted, terms=replace(inverted.terms, end_ms=inverted.terms.start_ms)),
         replace(nobody, terms=replace(nobody.terms, subjects=())),
     ]
-    event = changes([good, *bad], revision=1, rejected=(("b5", "start_ms: expected an integer"),))
+    event = changes([good, *bad], revision=1, rejected=(senseless("b5"),))
     reply = world.tell(event)
     assert reply.accepted
     assert {r["id"]: r["code"] for r in reply.data["rejected"]} == {
@@ -164,6 +170,38 @@ def test_streams_have_revisions_of_their_own(world: World) -> None:
 
 
 # --- snapshots ----------------------------------------------------------------------------------
+
+
+def test_what_a_snapshot_garbles_is_kept_and_named(world: World) -> None:
+    """B1: it was sent, so it is not gone."""
+    opened(world, "b1", "b2", "b3")
+    garbled = snapshot(world, items(world, "b1"), 2, count=2, rejected=(senseless("b2"),))
+    reply = world.tell(garbled)
+    assert (reply.result, reply.reason.code) == (Result.ACCEPTED, "applied")
+    assert held(world) == {"b1", "b2"}
+    assert [one["id"] for one in reply.data["rejected"]] == ["b2"]
+    assert world.last(Fact.SYNC_ANSWERED).data["rejected"] == reply.data["rejected"]
+
+
+def test_while_an_id_of_a_snapshot_makes_no_sense_it_removes_nothing(world: World) -> None:
+    """B1: whose it is nobody knows; what it adds applies at once, and a person may settle it."""
+    opened(world, "b1", "b2", "b3")
+    lost = (senseless("item.2", identified=False),)
+    added = items(world, "b1", "b2", "b4")
+    reply = world.tell(snapshot(world, added, 2, count=4, rejected=lost))
+    assert (reply.result, reply.reason.code) == (Result.HELD, "snapshot_illegible")
+    assert held(world) == {"b1", "b2", "b3", "b4"}
+    again = snapshot(world, added, 3, count=4, rejected=lost)
+    assert world.tell(again).reason.code == "snapshot_illegible"
+    assert world.tell(replace(again, confirmed_by=DESK)).result is Result.ACCEPTED
+    assert held(world) == {"b1", "b2", "b4"}
+
+
+def test_a_snapshot_that_lost_an_item_on_the_way_is_refused(world: World) -> None:
+    """B1: the rejected ones count as sent."""
+    opened(world, "b1")
+    short = snapshot(world, items(world, "b1"), 2, count=3, rejected=(senseless("b2"),))
+    assert world.tell(short).reason.code == "digest_mismatch"
 
 
 def test_a_snapshot_makes_the_stream_what_it_says(world: World) -> None:

@@ -9,7 +9,7 @@ from contract import DOCUMENT, document, resolved, validator, violations
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gateway.domain.events import Stream
+from gateway.domain.events import ChangesReceived, SnapshotReceived, Stream
 from gateway.domain.state import Result
 from gateway.security.credentials import KeyedCredentials
 from gateway.uplink import messages
@@ -88,8 +88,11 @@ def understood(channel: str, message: Any) -> bool:
             messages.acknowledgement(payload)
             return True
         if channel == "command":
-            return not messages.command(payload).rejected
-        return not messages.sync(Stream(channel), payload, False, CREDENTIALS).rejected
+            messages.command(payload)
+            return True
+        event = messages.sync(Stream(channel), payload, False, CREDENTIALS).event
+        assert isinstance(event, SnapshotReceived | ChangesReceived)
+        return not event.rejected
     except NonsenseError:
         return False
 
