@@ -15,6 +15,7 @@ from config.checks import check_rules
 from config.draft import Draft, draft_of
 from config.files import read_texts
 from config.models import DeviceFile, LinkFile, SiteFile
+from config.paths import anchored
 from config.problems import unknown
 from config.profiles import path_of, placed, profiles_of, shipped_ids, told_by, wanted
 from config.references import check_references
@@ -34,17 +35,19 @@ def load_site(
     *,
     demo: bool = False,
     overrides: Mapping[str, Any] | None = None,
+    sections: Sections | None = None,
 ) -> Site:
     """The site of a folder. Raises ConfigError with all that is wrong.
 
     `overrides` are merged into site.yaml before it is judged: another host or port of a link.
-    `demo` allows what is only fit for a first look (the embedded broker).
+    `demo` allows what is only fit for a first look (the embedded broker). `sections` check the
+    settings that are another room's own.
     """
     texts, unread = read_texts(folder)
-    site, problems = judge(texts, kinds, demo=demo, overrides=overrides)
+    site, problems = judge(texts, kinds, demo=demo, overrides=overrides, sections=sections)
     if site is None or unread:
         raise ConfigError((*unread, *(one for one in problems if not one.warning)))
-    return site
+    return anchored(site, folder)
 
 
 def check_site(

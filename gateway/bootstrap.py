@@ -27,7 +27,7 @@ from gateway.domain.now import MINUTE_MS
 from gateway.domain.points import PointRef
 from gateway.domain.profile import SetpointSpec
 from gateway.domain.records import Position
-from gateway.domain.site import ChannelKind, Link, Site
+from gateway.domain.site import Channel, ChannelKind, Link, Site
 from gateway.domain.uses import watches
 from gateway.notify.dispatcher import Dispatcher
 from gateway.notify.mqtt import MqttNotifier
@@ -50,6 +50,7 @@ from gateway.security.passes import PassVerifier, load_pass_keys
 from gateway.store.folder import DataFolder, FolderInUse, machine_id
 from gateway.store.retention import Housekeeping, RetentionPolicy
 from gateway.store.store import SqliteStore, StoreOptions
+from gateway.uplink.settings import check as check_uplink
 
 if TYPE_CHECKING:
     from gateway.api.server import ApiServer
@@ -101,6 +102,8 @@ class Gateway:
         self._reload = asyncio.Event()
         self._uplink: Uplink | None = None
         self._uplink_made = asyncio.Event()
+        self._uplink_changed = asyncio.Event()
+        self._webhooks = WebhookNotifier(self.clock.wall_ms)
         self.desk = Desk()
 
     async def serve(self, stop: asyncio.Event) -> None:
@@ -120,6 +123,7 @@ class Gateway:
             stack.callback(self.latch.close)
             stack.push_async_callback(self.engine.stop, Stopping("asked to"))
             stack.push_async_callback(self.supervisor.stop)
+            stack.push_async_callback(self._webhooks.close)
             stack.push_async_callback(dispatcher.stop)
             tasks = [asyncio.create_task(self.engine.run(), name="engine")]
             stack.push_async_callback(self._cancel, tasks)
@@ -155,11 +159,10 @@ class Gateway:
             self.clock.watch(self.engine.clock_changed, self._keep),
             self._tidy(),
             systemd.watch(),
+            self._serve_uplink(),
         ]
         await self._first_look()
-        if self.site.settings.uplink:
-            await asyncio.to_thread(import_module, "gateway.uplink.uplink")
-            services.append(self._make_uplink().run())
+        await self._webhooks.prepare(_webhooks(self.site))
         if self.site.settings.listen:
             await self._serve_api(stack)
         return [asyncio.create_task(service) for service in services]
@@ -194,6 +197,23 @@ class Gateway:
             if not self.engine.step.lost:
                 self.engine.do(tidy)
 
+    async def _serve_uplink(self) -> None:
+        """The uplink as the site has it; with other settings it begins anew where it was."""
+        while True:
+            changed = asyncio.create_task(self._uplink_changed.wait(), name="uplink changed")
+            tasks: list[asyncio.Task[Any]] = [changed]
+            if self.site.settings.uplink:
+                await asyncio.to_thread(import_module, "gateway.uplink.uplink")
+                tasks.append(asyncio.create_task(self._make_uplink().run(), name="uplink"))
+            try:
+                done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                await cancelled(*tasks)
+            for task in done:
+                task.result()  # it never ends by itself: its exception ends us
+            self._uplink_made.clear()
+            self._uplink_changed.clear()
+
     def _make_uplink(self) -> "Uplink":
         from gateway.uplink.settings import parse  # noqa: PLC0415 (after the first call)
         from gateway.uplink.surroundings import Surroundings  # noqa: PLC0415
@@ -216,13 +236,12 @@ class Gateway:
         """Takes calls to people; it hears of every decision."""
         notifiers: dict[ChannelKind, Notifier] = {
             ChannelKind.DESK: self.desk,
-            ChannelKind.WEBHOOK: WebhookNotifier(self.clock.wall_ms),
+            ChannelKind.WEBHOOK: self._webhooks,
             ChannelKind.MQTT: MqttNotifier(self._publish),
-        }
-        if self.site.settings.uplink:
-            notifiers[ChannelKind.PLATFORM] = PlatformNotifier(
+            ChannelKind.PLATFORM: PlatformNotifier(
                 self.engine, self.store.journal, self._acknowledged
-            )
+            ),
+        }
         dispatcher = Dispatcher(self.engine, self.views, notifiers)
         self.engine.listen(dispatcher.decided)
         return dispatcher
@@ -233,6 +252,8 @@ class Gateway:
         return await Publisher(lambda: self.site.equipment.links)(where, topic, payload)
 
     async def _acknowledged(self, position: Position) -> None:
+        if not self.site.settings.uplink:
+            raise GatewayError("the site has no uplink")
         await self._uplink_made.wait()
         assert self._uplink is not None
         await self._uplink.acknowledged(position)
@@ -301,7 +322,11 @@ class Gateway:
     async def _change_site(self, site: Site) -> None:
         """Take a changed site; links of which nothing changed are left alone."""
         changed = changed_links(self.site, site)
-        self.site = site
+        former, self.site = self.site.settings, site
+        if site.settings.uplink != former.uplink:
+            self._uplink_changed.set()
+        if site.settings.listen != former.listen:
+            log.warning("needs_a_restart", key="settings.listen")
         await self.supervisor.stop(changed)
         for name in changed:
             self.drivers.pop(name, None)
@@ -316,13 +341,20 @@ class Gateway:
         self.engine.reload(site, self.drivers)
         self.engine.tell(SiteChanged(digest_of(self._options.site), tuple(sorted(changed))))
         self._start_links(opened)
+        await self._webhooks.prepare(_webhooks(site))
         log.info("site_changed", links=sorted(changed))
 
     # --- small things ---------------------------------------------------------------------------
 
     def _load(self) -> Site:
         options = self._options
-        return load_site(options.site, kinds(), demo=options.demo, overrides=options.overrides)
+        return load_site(
+            options.site,
+            kinds(),
+            demo=options.demo,
+            overrides=options.overrides,
+            sections={"uplink": check_uplink},
+        )
 
     def _passes(self) -> PassVerifier:
         """Verifies passes for this gateway with the keys in the site's folder, `keys/<kid>.pem`."""
@@ -331,6 +363,10 @@ class Gateway:
 
     def _setpoint_spec(self, ref: PointRef) -> SetpointSpec | None:
         return self.engine.site.equipment.spec_of(ref).setpoint
+
+
+def _webhooks(site: Site) -> list[Channel]:
+    return [one for one in site.safety.channels.values() if one.kind is ChannelKind.WEBHOOK]
 
 
 def open_link(site: Site, link: Link, sink: Sink, credentials: Credentials, clock: Clock) -> Driver:

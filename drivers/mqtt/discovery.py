@@ -172,7 +172,8 @@ async def _quiet(news: asyncio.Event, within_s: float) -> None:
     wait_s = within_s
     while wait_s > 0:
         try:
-            await asyncio.wait_for(news.wait(), wait_s)
+            async with asyncio.timeout(wait_s):
+                await news.wait()
         except TimeoutError:
             return
         news.clear()

@@ -116,7 +116,8 @@ class Session:
         self._published[info.mid] = answer
         self._flush()
         try:
-            return await asyncio.wait_for(answer, wait_s)
+            async with asyncio.timeout(wait_s):
+                return await answer
         except TimeoutError:
             self.abandon("the broker does not acknowledge")
             return WriteOutcome(WriteResult.UNKNOWN, "not acknowledged by the broker in time")

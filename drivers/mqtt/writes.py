@@ -151,7 +151,8 @@ class Writer:
 
     async def _ask(self, point: Point, ask: Outgoing, echoed: asyncio.Event) -> None:
         with contextlib.suppress(TimeoutError):  # it does not echo: all the better
-            await asyncio.wait_for(echoed.wait(), ECHO_S)
+            async with asyncio.timeout(ECHO_S):
+                await echoed.wait()
         point.echo = None
         self._session.send(ask)
 

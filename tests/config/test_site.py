@@ -9,6 +9,7 @@ from gateway.domain.errors import ConfigError
 from gateway.domain.now import SECOND_MS
 from gateway.domain.points import PointRef, SetpointKind
 from gateway.domain.site import Egress, Wiring
+from gateway.uplink.settings import check as check_uplink
 
 
 def test_a_right_site_becomes_domain_values(site, kinds):
@@ -68,3 +69,22 @@ def test_a_driver_s_own_problems_stand_where_the_key_stands(site, kinds):
     assert [str(one) for one in check_site(site, kinds)] == [
         "devices/second.yaml:5: address: also the address of board"
     ]
+
+
+def test_relative_files_lie_in_the_site_s_folder(site, kinds):
+    tls = {"ca": "ca.pem", "cert": "/etc/own.pem", "key": "/etc/own.key"}
+    uplink = {"host": "platform", "tls": tls, "password_file": "secrets/uplink"}
+    overrides = {"settings": {"uplink": uplink}, "links": {"wire": {"password_file": "w"}}}
+    loaded = load_site(site, kinds, overrides=overrides)
+    assert loaded.settings.uplink == {
+        "host": "platform",
+        "tls": {**tls, "ca": str(site / "ca.pem")},
+        "password_file": str(site / "secrets/uplink"),
+    }
+    assert loaded.equipment.links["wire"].binding["password_file"] == str(site / "w")
+
+
+def test_what_check_refuses_of_the_uplink_no_gateway_starts_with(site, kinds):
+    overrides = {"settings": {"uplink": {"host": "platform"}}}
+    with pytest.raises(ConfigError, match="expected tls"):
+        load_site(site, kinds, overrides=overrides, sections={"uplink": check_uplink})

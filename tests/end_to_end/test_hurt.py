@@ -189,6 +189,28 @@ async def test_a_changed_site_leaves_links_that_are_as_they_were_alone(here: Cou
     assert await here.town.until(lambda: siren.sounding, 5)
 
 
+async def test_another_way_to_the_platform_is_taken_without_a_restart(here: Court) -> None:
+    settings = here.folder / "site.yaml"
+    right = f"port: {here.platform.address.port}"
+    text = settings.read_text()
+    head, uplink, rest = text.partition("uplink:")
+    assert right in rest
+    settings.write_text(head + uplink + rest.replace(right, "port: 1", 1))
+    await here.start()
+    await here.ready()
+    assert await here.town.press("study_help")
+    await here.sees("/calls", lambda calls: calls)
+    assert here.facts() == []
+    settings.write_text(text)
+    assert here.process is not None
+    here.process.send_signal(signal.SIGHUP)
+    await here.has("site.changed")
+    assert here.facts().count("gateway.started") == 1
+    assert here.facts().count("call.raised") == 1
+    assert not here.platform.problems
+    assert await here.stop() == 0
+
+
 def connections(face: Any) -> set[int]:
     """The connections a device has now."""
     return {id(one) for one in face._connections}
