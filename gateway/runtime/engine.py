@@ -278,6 +278,7 @@ class Engine:
         if event.trusted_before != now.trusted:
             self.trust_since_ms = now.wall_ms
         self._agenda.note_all(self.state.entities(), now)
+        self._next_heartbeat_ms = 0  # opening hours may have begun or ended
         self._wake.set()
 
     def _heartbeat(self, now: Now) -> None:

@@ -4,8 +4,8 @@
 looks at what is due, as the engine does. What devices answer and what the disk does is the test's.
 """
 
-from collections import defaultdict, deque
-from collections.abc import Iterable
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
@@ -60,6 +60,7 @@ from gateway.domain.subjects import (
     StandingRight,
     Subject,
 )
+from gateway.domain.uses import Use, uses
 from gateway.domain.visits import Visit
 from gateway.ports import Batch, Loaded, Stamped
 from gateway.runtime.agenda import Agenda
@@ -112,6 +113,7 @@ class World:
         self.answers: list[Reply] = []
         self.wires: dict[str, deque[WriteOutcome]] = defaultdict(deque)
         self.mute: set[str] = set()
+        self.latch: Counter[PointRef] = Counter()
         self._serial = 0
         self._revisions: dict[Stream, int] = defaultdict(int)
         self._in_flight: Batch | None = None
@@ -123,11 +125,7 @@ class World:
 
     def _build(self) -> None:
         self.readings = Readings()
-        self.step = Step(
-            self.site,
-            Loaded(tuple(self.disk.entities.values()), Position("e", 0), {}),
-            self.readings,
-        )
+        self.step = Step(self.site, self._load(), self.readings)
         self.reconciler = Reconciler(self._spec_of, self.mono_ms)
         self.agenda = Agenda(self.step.next_due_ms)
         self._cells: dict[str, Freshness] = {}
@@ -137,8 +135,7 @@ class World:
             if device.id not in self.mute:
                 self._cells[device.id].heard_ms = self.mono_ms
         self.agenda.note_all(self.state.entities(), self.now())
-        self._release(self.step.derive_all(self.now()))
-        self._reconcile()
+        self._after(self.step.derive_all(self.now()))
 
     def settle(self) -> None:
         """Every device has been seen once: doors closed, buttons and sensors at rest."""
@@ -225,9 +222,9 @@ class World:
 
     # --- telling ------------------------------------------------------------------------------
 
-    def tell(self, event: Event) -> Reply:
+    def tell(self, event: Event, durable: Callable[[], None] | None = None) -> Reply:
         """Decide an event and do what follows at once; the reply, or a plain accepted."""
-        released = self._take(Told(event))
+        released = self._take(Told(event, None, durable))
         self._after(released)
         return released.decided[0].reply or Reply(Result.ACCEPTED)
 
@@ -247,8 +244,19 @@ class World:
 
     def _after(self, released: Released) -> None:
         self._release(released)
-        self.commit(wait=self.disk.slow)
-        self._reconcile()
+        self._settle()
+
+    def _settle(self) -> None:
+        """What was decided is committed and written, with all that follows from it."""
+        for _ in range(50):
+            while self._hand_in() and not self.disk.slow:
+                self._end_commit()
+            events = self._reconcile()
+            if not events:
+                return
+            for event in events:
+                self._release(self._take(Told(event)))
+        raise AssertionError("the gateway never comes to rest")
 
     def _release(self, released: Released) -> None:
         self.reconciler.want(released.setpoints, self.now())
@@ -261,20 +269,32 @@ class World:
             if told.durable is not None:
                 told.durable()
 
-    def commit(self, *, wait: bool = False) -> None:
-        """Bring to the disk what can be; with `wait` only hand it over."""
-        while True:
-            self._in_flight = self._in_flight or self.step.seal()
-            if self._in_flight is None or wait:
-                break
-            batch, self._in_flight = self._in_flight, None
-            if self.disk.broken:
-                self._release(self.step.failed("disk full"))
-                self._after(self._take(Told(StorageChanged(True, "disk full"))))
-                break
+    def commit(self) -> None:
+        """Bring to the disk what can be, however slow it is."""
+        while self._hand_in():
+            self._end_commit()
+        self._settle()
+
+    def _hand_in(self, *, checkpoint: bool = False) -> bool:
+        """Whether a commit is under way; the next one begins if none is."""
+        if self._in_flight is None:
+            self._in_flight = self.step.seal(checkpoint=checkpoint)
+        return self._in_flight is not None
+
+    def _end_commit(self) -> None:
+        """The commit under way ends, well or not."""
+        batch, self._in_flight = self._in_flight, None
+        assert batch is not None
+        was_lost = self.step.lost
+        if not self.disk.broken:
             self.disk.commit(batch)
             self._release(self.step.durable(batch.number))
-        self._reconcile()
+            if was_lost:
+                self._release(self._take(Told(StorageChanged(False))))
+            return
+        self._release(self.step.failed("disk full"))
+        if not was_lost:
+            self._release(self._take(Told(StorageChanged(True, "disk full"))))
 
     def disk_takes_all(self) -> None:
         """What is on its way reaches the disk, and the process dies before it hears of it."""
@@ -283,34 +303,31 @@ class World:
             self.disk.commit(batch)
 
     def mend_disk(self) -> None:
-        """The disk takes writes again."""
+        """The disk takes writes again, and is opened afresh."""
         self.disk.broken = False
-        loaded = Loaded(tuple(self.disk.entities.values()), Position("e", 0), {})
-        self._in_flight = self.step.reopened(loaded, self.now())
-        self.commit()
-        self._after(self._take(Told(StorageChanged(False))))
+        self.reopen()
 
-    def _reconcile(self) -> None:
-        for _ in range(50):
-            events = self.reconciler.check(self.readings, self.now())
-            for setpoint in self.reconciler.due(self.readings, self.now()):
-                self.writes.append((self.mono_ms, setpoint))
-                events += self.reconciler.result(setpoint, self._write(setpoint), self.now())
-            if not events:
-                return
-            for event in events:
-                released = self._take(Told(event))
-                self._release(released)
-                self._seal()
-        raise AssertionError("the reconciler never comes to rest")
+    def reopen(self) -> None:
+        """The store opens, and is handed what it lacks; whether it takes that is the disk's."""
+        self._in_flight = self.step.reopened(self._load(), self.now())
+        self.agenda.note_all(self.state.entities(), self.now())
+        self._after(self.step.derive_all(self.now()))
 
-    def _seal(self, *, checkpoint: bool = False) -> None:
-        batch = self.step.seal(checkpoint=checkpoint) if not self.disk.slow else None
-        if batch is not None:
-            self.disk.commit(batch)
-            self._release(self.step.durable(batch.number))
+    def _load(self) -> Loaded:
+        return Loaded(tuple(self.disk.entities.values()), Position("e", len(self.disk.records)), {})
 
-    def _write(self, setpoint: Setpoint) -> WriteOutcome:
+    def _reconcile(self) -> list[Event]:
+        """Make the writes that are due; what came of it."""
+        events = self.reconciler.check(self.readings, self.now())
+        for setpoint in self.reconciler.due(self.readings, self.now()):
+            self.writes.append((self.mono_ms, setpoint))
+            outcome = self._write(setpoint)
+            if outcome is not None:
+                events += self.reconciler.result(setpoint, outcome, self.now())
+        return events
+
+    def _write(self, setpoint: Setpoint) -> WriteOutcome | None:
+        """What a device answers to a write; None while it has not."""
         planned = self.wires[str(setpoint.ref)]
         outcome = planned.popleft() if planned else SENT
         if setpoint.ref.device in self.mute:
@@ -343,7 +360,7 @@ class World:
         if self.mono_ms >= self._checkpoint_ms:
             self._checkpoint_ms = self.mono_ms + MINUTE_MS
             self.step.checkpoint(self.now())
-            self._seal(checkpoint=True)
+            self._hand_in(checkpoint=True)
         while (event := self.agenda.take(self.state, self.now())) is not None:
             self._after(self._take(Told(event)))
         if self.mono_ms >= min(self.step.valid_until_ms, self._heartbeat_ms):
@@ -366,6 +383,7 @@ class World:
         self.trust = trust or self.trust
         self.tell(ClockChanged(ms, "test", before is not Trust.UNTRUSTED))
         self.agenda.note_all(self.state.entities(), self.now())
+        self._after(self.step.derive_all(self.now()))
 
     def restart(self, off_ms: int = 2_000, trust: Trust | None = None) -> None:
         """Killed, and started again by the same disk: monotonic time and readings begin anew."""
@@ -377,7 +395,10 @@ class World:
         self._checkpoint_ms = self._heartbeat_ms = 0
         self._build()
         trusted = self.trust is not Trust.UNTRUSTED
-        self.tell(Started("test", away_ms=off_ms if trusted else None))
+        found = tuple(ref for ref, presses in self.latch.items() if presses)
+        started = Started("test", found, away_ms=off_ms if trusted else None)
+        self.latch = Counter(found)
+        self.tell(started, lambda: self.latch.subtract(found))
 
     # --- devices ------------------------------------------------------------------------------
 
@@ -392,7 +413,14 @@ class World:
         """A happening at a point, which its reading shows too."""
         at = ref(point) if isinstance(point, str) else point
         self.readings.put(Reading(at, value, Quality.GOOD, self.wall_ms, self.mono_ms))
-        return self.tell(PointEdge(at, value, **more))
+        return self.tell(PointEdge(at, value, **more), self._latch(at))
+
+    def _latch(self, point: PointRef) -> Callable[[], None] | None:
+        """A press is in the call latch until what it caused is durable (DESIGN §5)."""
+        if all(used.use is not Use.CALL for used in uses(self.site).get(point, ())):
+            return None
+        self.latch[point] += 1
+        return lambda: self.latch.subtract([point])
 
     def silence(self, device: str) -> None:
         """A device answers no more, and its driver says so."""

@@ -1,0 +1,309 @@
+"""Whatever happens in whatever order: step, reconciler, disk and devices together.
+
+People type, go, press and answer; the platform books; the disk is slow or full; devices fall
+silent; the plug is pulled. What must hold is looked at when a write leaves, and after every turn.
+"""
+
+from dataclasses import replace
+from itertools import pairwise
+
+import hypothesis.strategies as st
+from core.harness import DESK, REFUSED, UNKNOWN, World
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from gateway.core.derive import derive, outputs
+from gateway.core.draft import Draft
+from gateway.core.fire import releases
+from gateway.domain.bookings import Booking, BookingStatus
+from gateway.domain.calls import Call, CallOutcome
+from gateway.domain.events import (
+    CallAcknowledged,
+    CallAttended,
+    CallCleared,
+    CredentialPresented,
+    FireResetAsked,
+    Stream,
+)
+from gateway.domain.now import MINUTE_MS, SECOND_MS
+from gateway.domain.points import Pulse, Setpoint, WriteOutcome, WriteResult
+from gateway.domain.records import Fact
+from gateway.domain.secret import Secret
+from gateway.domain.state import Reply
+from gateway.domain.subjects import CredentialKind, Presented
+from gateway.runtime.step import Told
+
+PEOPLE = {"ann": "1111", "ben": "2222", "cat": "3333"}
+BOOKED = ("study", "store", "music")
+BUTTONS = ("help", "cord")
+DEVICES = ("board", "gate", "keypad", "pir", "panel", "lock")
+RETURN_MS = 15 * MINUTE_MS
+HOLDING = (BookingStatus.ENFORCED, BookingStatus.CHECKED_IN)
+
+
+class Watched(World):
+    """A world whose every release is judged as it leaves."""
+
+    def __init__(self) -> None:
+        self.written: dict[str, list[WriteResult]] = {}
+        super().__init__()
+
+    def _write(self, setpoint: Setpoint) -> WriteOutcome | None:
+        outcome = super()._write(setpoint)
+        if isinstance(setpoint, Pulse):
+            self._judge(setpoint)
+            assert outcome is not None
+            self.written.setdefault(setpoint.token, []).append(outcome.result)
+        return outcome
+
+    def _judge(self, pulse: Pulse) -> None:
+        earlier = self.written.get(pulse.token, [])
+        assert earlier in ([], [WriteResult.REFUSED]), "A4: written once, twice if refused"
+        assert pulse.boot == self.boot, "A4: never by another boot"
+        assert self.mono_ms < pulse.until_mono_ms, "A4: never late"
+        if not pulse.secures and not self.step.lost:
+            assert pulse.token in self.granted(), "a release whose grant is not durable"
+
+    def granted(self) -> set[str]:
+        """The grants that are durable."""
+        durable = (stamped.record for stamped in self.disk.records)
+        return {str(r.data["grant"]) for r in durable if r.fact is Fact.GRANTED}
+
+
+class Life(RuleBasedStateMachine):
+    """A few hours in a small building."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.world = Watched()
+        self.booked: dict[str, tuple[str, str, int, int]] = {}
+        self.crying: set[str] = set()  # call points pressed since they were last cleared
+        for who, pin in PEOPLE.items():
+            self.world.person(who, pin=pin)
+        self.numbers = 0
+
+    # --- people -------------------------------------------------------------------------------
+
+    @rule(who=st.sampled_from(sorted(PEOPLE)), door=st.sampled_from(BOOKED))
+    def somebody_types_a_pin(self, who: str, door: str) -> None:
+        self.types_a_pin(who, door)
+
+    @precondition(lambda self: self.booked)
+    @rule(data=st.data())
+    def a_holder_types_a_pin(self, data: st.DataObject) -> None:
+        door, who, *_ = self.booked[data.draw(st.sampled_from(sorted(self.booked)))]
+        self.types_a_pin(who, door)
+
+    def types_a_pin(self, who: str, door: str) -> None:
+        world = self.world
+        before = len(world.facts(Fact.GRANTED))
+
+        def answered(reply: Reply) -> None:
+            if reply.accepted and reply.durable:
+                assert reply.data["grant"] in world.granted(), "told before it was durable"
+
+        (reader, *_) = world.site.doors[door].points.readers
+        presented = Presented(CredentialKind.PIN, Secret(f"pin:{PEOPLE[who]}"))
+        world._after(world._take(Told(CredentialPresented(reader, presented), answered)))
+        if len(world.facts(Fact.GRANTED)) > before:
+            now = world.wall_ms
+            windows = [b for b in self.booked.values() if b[:2] == (door, who)]
+            assert any(start <= now < end + RETURN_MS for _, _, start, end in windows), (
+                "A1: let in without a booking"
+            )
+
+    @rule(door=st.sampled_from(("study", "store", "front")), opens=st.booleans())
+    def moves_a_door(self, door: str, opens: bool) -> None:
+        (self.world.open if opens else self.world.close)(door)
+
+    @rule(there=st.booleans(), facility=st.sampled_from(("study", "music")))
+    def is_seen(self, there: bool, facility: str) -> None:
+        for sensor in self.world.site.facilities[facility].sensors:
+            self.world.read(sensor.point, there)
+
+    @rule(button=st.sampled_from(BUTTONS))
+    def calls_for_help(self, button: str) -> None:
+        self.world.press(button)
+        self.crying.add(button)
+        self.world.edge(self.world.site.safety.call_points[button].point, False)
+
+    @precondition(lambda self: self.calls())
+    @rule(data=st.data(), how=st.sampled_from(("acknowledge", "attend", "clear")))
+    def is_answered(self, data: st.DataObject, how: str) -> None:
+        call = data.draw(st.sampled_from(self.calls()))
+        match how:
+            case "acknowledge":
+                self.world.tell(CallAcknowledged(call.id, DESK))
+            case "attend":
+                self.world.tell(CallAttended(call.id, DESK, "Rolf"))
+            case _:
+                reply = self.world.tell(CallCleared(call.id, DESK, CallOutcome.FALSE))
+                if reply.accepted:
+                    self.crying.discard(call.call_point)
+
+    def calls(self) -> list[Call]:
+        return [call for call in self.world.state.all(Call) if call.open]
+
+    # --- the platform -------------------------------------------------------------------------
+
+    @rule(
+        who=st.sampled_from(sorted(PEOPLE)),
+        facility=st.sampled_from(BOOKED),
+        starts_min=st.sampled_from((-30, -5, 0, 0, 1, 20, 90)),
+        lasts_min=st.sampled_from((5, 30, 60, 120)),
+    )
+    def books(self, who: str, facility: str, starts_min: int, lasts_min: int) -> None:
+        world = self.world
+        self.numbers += 1
+        id_ = f"b{self.numbers}"
+        start = world.wall_ms + starts_min * MINUTE_MS
+        end = start + lasts_min * MINUTE_MS
+        item = world.item(id_, facility, who, "00:00", "00:01", created_ms=self.numbers)
+        item = replace(item, terms=replace(item.terms, start_ms=start, end_ms=end))
+        world.sync(Stream.BOOKINGS, [item])
+        self.booked[id_] = (facility, who, start, end)
+
+    @precondition(lambda self: self.booked)
+    @rule(data=st.data())
+    def cancels(self, data: st.DataObject) -> None:
+        id_ = data.draw(st.sampled_from(sorted(self.booked)))
+        if self.world.cancel(id_).durable and not self.world.step.lost:
+            self.booked.pop(id_)
+
+    # --- fire ---------------------------------------------------------------------------------
+
+    @rule(burns=st.booleans())
+    def the_panel_says(self, burns: bool) -> None:
+        zone = self.world.site.safety.fire_zones["fire"]
+        self.world.edge(zone.input, zone.active if burns else not zone.active)
+
+    @rule()
+    def the_fire_is_reset(self) -> None:
+        self.world.tell(FireResetAsked("fire", DESK))
+
+    # --- what breaks --------------------------------------------------------------------------
+
+    @rule(ms=st.sampled_from((50, 50, 1_000, 9_000, 9_000, 61_000, 4 * MINUTE_MS, 31 * MINUTE_MS)))
+    def time_passes(self, ms: int) -> None:
+        self.world.wait(ms=ms)
+
+    @rule(ms=st.sampled_from((-3_600_000, -SECOND_MS, SECOND_MS, 3_600_000)))
+    def the_clock_jumps(self, ms: int) -> None:
+        self.world.step_clock(ms)
+
+    @rule()
+    def the_card_is_slow(self) -> None:
+        self.world.disk.slow = True
+
+    @rule()
+    def the_card_is_quick(self) -> None:
+        self.world.disk.slow = False
+        self.world.commit()
+
+    @rule()
+    def the_card_fails(self) -> None:
+        self.world.disk.broken = True
+
+    @precondition(lambda self: self.world.disk.broken)
+    @rule()
+    def the_card_is_mended(self) -> None:
+        self.world.disk.slow = False
+        if self.world.step.lost:
+            self.world.mend_disk()
+        self.world.disk.broken = False
+
+    @rule(off_ms=st.sampled_from((2_000, 300_000)), took=st.booleans())
+    def the_plug_is_pulled(self, off_ms: int, took: bool) -> None:
+        if took and not self.world.disk.broken:
+            self.world.disk_takes_all()
+        self.world.disk.slow = self.world.disk.broken = False
+        self.world.restart(off_ms)
+        self.world.settle()
+
+    @rule(device=st.sampled_from(DEVICES))
+    def a_device_falls_silent(self, device: str) -> None:
+        if device not in self.world.mute:
+            self.world.silence(device)
+
+    @precondition(lambda self: self.world.mute)
+    @rule()
+    def they_answer_again(self) -> None:
+        for device in sorted(self.world.mute):
+            self.world.heal(device)
+
+    @rule(door=st.sampled_from(("study", "store")), outcome=st.sampled_from((REFUSED, UNKNOWN)))
+    def a_write_will_fail(self, door: str, outcome: WriteOutcome) -> None:
+        self.world.answer(str(self.world.site.doors[door].points.strike), outcome)
+
+    # --- what holds ---------------------------------------------------------------------------
+
+    @invariant()
+    def who_calls_is_heard(self) -> None:
+        """E1: through restarts, lost disks and silent devices, until somebody clears the call."""
+        assert self.crying <= {call.call_point for call in self.calls()}
+
+    @invariant()
+    def a_facility_is_promised_once(self) -> None:
+        """B2: among those that stand, no two overlap beyond the capacity of one."""
+        for facility in BOOKED:
+            standing = sorted(
+                (b.terms.start_ms, b.terms.end_ms)
+                for b in self.world.state.where(Booking, "facility", facility)
+                if b.status in HOLDING
+            )
+            for (_, end), (start, _) in pairwise(standing):
+                assert end <= start, f"two hold {facility}"
+
+    @invariant()
+    def outputs_are_what_is_true(self) -> None:
+        """DESIGN §2.1: what is driven is what a fresh look would drive; nothing was forgotten."""
+        world = self.world
+        now = world.now()
+        fresh, _ = derive(world.site, world.state, world.readings, now, outputs(world.site))
+        driven = {one.ref: one for one in world.reconciler.desired()}
+        for ref, wanted in fresh.items():
+            found = driven.get(ref)
+            if isinstance(wanted, Pulse):
+                waits = not wanted.secures and not world.step.idle
+                assert waits or (isinstance(found, Pulse) and found.token == wanted.token), ref
+            elif wanted is not None:
+                waits = not wanted.secures and not world.step.idle
+                assert waits or (found is not None and found.value == wanted.value), ref  # type: ignore[union-attr]
+
+    @invariant()
+    def at_rest_the_disk_knows_all(self) -> None:
+        """DESIGN §5: bookings and calls as they are, and nothing left in the latch."""
+        world = self.world
+        if not world.step.idle or world.step.lost:
+            return
+        assert not +world.latch
+        for kind in (Booking, Call):
+            held = {e.id: e for (type_, _), e in world.disk.entities.items() if type_ is kind}
+            true = {e.id: e for e in world.state.all(kind)}
+            assert {i: _standing(e) for i, e in held.items()} == {
+                i: _standing(e) for i, e in true.items()
+            }
+
+    @invariant()
+    def fire_holds_open(self) -> None:
+        """A3: whatever else is so."""
+        world = self.world
+        draft = Draft(world.site, world.state, world.readings, world.now())
+        if releases(draft, world.site.doors["study"]) is not None:
+            held = world.wanted("board/hold_study")
+            assert held is not None
+            assert held.reason.code == "fire_release"
+
+
+def _standing(entity: Booking | Call) -> object:
+    return entity.status if isinstance(entity, Booking) else entity.state
+
+
+Life.TestCase.settings = settings(
+    max_examples=250,
+    stateful_step_count=40,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=list(HealthCheck),
+)
+TestLife = Life.TestCase
