@@ -92,7 +92,7 @@ def due(draft: Draft, booking: Booking) -> None:
     facility = draft.site.facilities.get(booking.facility)
     if facility is None or not draft.now.trusted:
         return
-    for look in (_begin, _warn, _check_no_show, _end, _forget):
+    for look in (_begin, _warn, _check_no_show, _end, _return_over, _forget):
         now = draft.get(Booking, booking.id)
         if now is not None:
             look(draft, now, facility)
@@ -117,7 +117,9 @@ def _due_wall_ms(draft: Draft, booking: Booking) -> int:
         case BookingStatus.CHECKED_IN:
             times += [] if booking.warned else [terms.end_ms - settings.warn_before_end_ms]
         case BookingStatus.ENDED:
-            return terms.end_ms + settings.keep_ended_ms
+            return_ms = terms.end_ms + settings.return_after_end_ms
+            comes_back = draft.now.wall_ms < return_ms
+            return return_ms if comes_back else terms.end_ms + settings.keep_ended_ms
         case _:
             pass
     return min(times)
@@ -231,6 +233,18 @@ def _check_overstay(
         booking=booking.id,
         facility=facility.id,
     )
+
+
+def _return_over(draft: Draft, booking: Booking, facility: Facility) -> None:
+    """B7: who came back after the end, and is still there when that time is over, overstays."""
+    over_ms = booking.terms.end_ms + draft.site.settings.booking.return_after_end_ms
+    if booking.status is not BookingStatus.ENDED or draft.now.wall_ms < over_ms:
+        return
+    inside = draft.where(Visit, "booking", booking.id)
+    room = draft.get(RoomStatus, facility.id)
+    told = room is not None and room.overstay_of == booking.id
+    if inside and not told:
+        _check_overstay(draft, booking, facility, inside)
 
 
 def _forget(draft: Draft, booking: Booking, _: Facility) -> None:

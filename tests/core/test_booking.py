@@ -689,6 +689,23 @@ def test_the_overstayer_goes_to_the_desk_and_the_next_holder_gets_in(world: Worl
     assert len(world.facts(Fact.OVERSTAY)) == 1
 
 
+def test_who_comes_back_and_stays_overstays_once_that_time_is_over(world: World) -> None:
+    """B7"""
+    world.book("b1", "study", "ann", "09:00", "10:00")
+    world.enter("study", "1111")
+    world.at("09:50")
+    world.leave("study")
+    world.at("10:05")
+    world.enter("study", "1111")
+    world.read("pir/study", True)
+    world.at("10:14:59")
+    assert world.facts(Fact.OVERSTAY) == []
+    world.at("10:15")
+    assert world.last(Fact.OVERSTAY).data["booking"] == "b1"
+    world.at("12:00")
+    assert len(world.facts(Fact.OVERSTAY)) == 1
+
+
 def test_an_overstay_is_over_when_the_room_is_empty(world: World) -> None:
     world.book("b1", "study", "ann", "09:00", "10:00")
     world.enter("study", "1111")
