@@ -117,9 +117,10 @@ def _due_wall_ms(draft: Draft, booking: Booking) -> int:
         case BookingStatus.CHECKED_IN:
             times += [] if booking.warned else [terms.end_ms - settings.warn_before_end_ms]
         case BookingStatus.ENDED:
-            return_ms = terms.end_ms + settings.return_after_end_ms
-            comes_back = draft.now.wall_ms < return_ms
-            return return_ms if comes_back else terms.end_ms + settings.keep_ended_ms
+            over_ms = terms.end_ms + settings.return_after_end_ms
+            if draft.now.wall_ms < over_ms or _stays_untold(draft, booking):
+                return over_ms
+            return terms.end_ms + settings.keep_ended_ms
         case _:
             pass
     return min(times)
@@ -240,11 +241,15 @@ def _return_over(draft: Draft, booking: Booking, facility: Facility) -> None:
     over_ms = booking.terms.end_ms + draft.site.settings.booking.return_after_end_ms
     if booking.status is not BookingStatus.ENDED or draft.now.wall_ms < over_ms:
         return
-    inside = draft.where(Visit, "booking", booking.id)
-    room = draft.get(RoomStatus, facility.id)
+    if _stays_untold(draft, booking):
+        _check_overstay(draft, booking, facility, draft.where(Visit, "booking", booking.id))
+
+
+def _stays_untold(draft: Draft, booking: Booking) -> bool:
+    """Somebody is inside by it, and the desk has not heard that they overstay."""
+    room = draft.get(RoomStatus, booking.facility)
     told = room is not None and room.overstay_of == booking.id
-    if inside and not told:
-        _check_overstay(draft, booking, facility, inside)
+    return not told and bool(draft.where(Visit, "booking", booking.id))
 
 
 def _forget(draft: Draft, booking: Booking, _: Facility) -> None:
