@@ -26,9 +26,10 @@ def rss_mb(process: int) -> float:
 
 
 def as_on_site(bytecode: Path) -> None:
-    """From now on processes keep their bytecode, as an installed gateway does, in this folder."""
+    """From now on processes run as the service unit has it, with bytecode of their own there."""
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     os.environ["PYTHONPYCACHEPREFIX"] = str(bytecode)
+    os.environ["PYTHONNODEBUGRANGES"] = "1"
     os.environ["COMMONS_CLOCK"] = "synchronised"
 
 

@@ -129,6 +129,7 @@ class Gateway:
             stack.push_async_callback(self._cancel, tasks)
             log.info("started", site=self.site.id, boot=self.clock.now().boot, version=VERSION)
             tasks += await self._services(stack)
+            gc.unfreeze()  # the start left garbage behind
             gc.collect()
             gc.freeze()  # what is here now stays: to walk it again and again would delay a call
             systemd.notify("READY=1")

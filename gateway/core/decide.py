@@ -21,6 +21,7 @@ from gateway.core import (
     proposals,
     running,
     supervision,
+    utilization,
 )
 from gateway.core.draft import Draft
 from gateway.domain import events
@@ -37,6 +38,7 @@ def decide(
     """What is now true because of one event: changes, facts, and the reply to who asked."""
     draft = Draft(site, state, readings, now)
     reply = _RULES[type(event)](draft, event)
+    utilization.follow(draft)
     return draft.decision(reply)
 
 

@@ -92,6 +92,14 @@ class Draft:
         today = datetime.fromtimestamp(self.now.wall_ms / 1000, zone)
         return then.strftime("%H:%M" if then.date() == today.date() else "%m-%d %H:%M")
 
+    def records(self) -> tuple[Record, ...]:
+        """The facts stated so far."""
+        return tuple(self._records)
+
+    def changed(self) -> list[tuple[type[Entity], str, Entity | None]]:
+        """What was put, or dropped (None), so far."""
+        return [(type_, id_, entity) for (type_, id_), entity in self._over.items()]
+
     def decision(self, reply: Reply | None) -> Decision:
         """What was decided."""
         changes: list[Change] = [

@@ -2,7 +2,16 @@
 
 from dataclasses import replace
 
-from gateway.core import charging, commands, doors, emergency, grace, overlaps, supervision
+from gateway.core import (
+    charging,
+    commands,
+    doors,
+    emergency,
+    grace,
+    overlaps,
+    supervision,
+    utilization,
+)
 from gateway.core.draft import Draft
 from gateway.core.durations import carried
 from gateway.core.faults import set_fault
@@ -33,6 +42,7 @@ def started(draft: Draft, event: Started) -> None:
     emergency.restarted(draft)
     commands.restarted(draft)
     charging.restarted(draft, event.away_ms)
+    utilization.started(draft, event.away_ms)
 
 
 def stopping(draft: Draft, event: Stopping) -> None:
@@ -53,6 +63,7 @@ def clock_changed(draft: Draft, event: ClockChanged) -> None:
             Fact.CLOCK_CORRECTED, boot=now.boot, before_mono_ms=now.mono_ms, add_ms=event.step_ms
         )
     grace.nothing_seen(draft)
+    utilization.clock_changed(draft, event)
 
 
 def site_changed(draft: Draft, event: SiteChanged) -> None:
@@ -61,6 +72,7 @@ def site_changed(draft: Draft, event: SiteChanged) -> None:
     supervision.forget_gone(draft)
     for facility in draft.site.facilities:
         overlaps.resolve(draft, facility)
+    utilization.look_at_all(draft)
 
 
 def _judge_clock(draft: Draft) -> None:

@@ -65,6 +65,9 @@ class Fact(StrEnum):
     OUTLET_STATUS = "outlet.status"
     HAZARD = "outlet.hazard"
     HAZARD_RESET = "outlet.hazard_reset"
+    # utilization (U2)
+    BUCKET_CLOSED = "utilization.bucket"
+    BUCKET_AMENDED = "utilization.amended"
     # calls (E)
     CALL_RAISED = "call.raised"
     CALL_PRESSED = "call.pressed_again"
@@ -101,6 +104,7 @@ _USAGE = frozenset(
     | {Fact.BOOKING_ENDED, Fact.OVERSTAY}
     | {Fact.SESSION_STARTED, Fact.SESSION_ENDED, Fact.SESSION_COMPLETED}
     | {Fact.ENERGY_UNATTRIBUTED, Fact.METER_SEGMENT}
+    | {Fact.BUCKET_CLOSED, Fact.BUCKET_AMENDED}
 )
 _TELEMETRY = frozenset({Fact.PRESENCE_BEGAN, Fact.PRESENCE_ENDED, Fact.OUTLET_STATUS})
 

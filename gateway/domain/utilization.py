@@ -25,14 +25,39 @@ class UtilizationState(StrEnum):
 
 STATES = tuple(UtilizationState)
 Spent = tuple[int, ...]  # ms in each state, in the order of STATES
+NOTHING: Spent = (0,) * len(STATES)
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What happened in a time. `refused` is unmet demand, by reason code."""
+
+    energy_wh: int = 0
+    sessions: int = 0
+    visits: int = 0
+    no_shows: int = 0
+    refused: tuple[tuple[str, int], ...] = ()
+
+    def __add__(self, other: "Counts") -> "Counts":
+        refused = dict(self.refused)
+        for code, count in other.refused:
+            refused[code] = refused.get(code, 0) + count
+        return Counts(
+            self.energy_wh + other.energy_wh,
+            self.sessions + other.sessions,
+            self.visits + other.visits,
+            self.no_shows + other.no_shows,
+            tuple(sorted(refused.items())),
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class OpenBucket:
-    """A quarter of an hour (UTC) that is not closed for good; `spent` grows until it is full."""
+    """A quarter of an hour (UTC) that is not closed. What is not spent yet is unknown."""
 
     start_ms: int
-    spent: Spent
+    spent: Spent = NOTHING
+    counts: Counts = Counts()
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,19 +69,18 @@ class Usage:
     id: str  # the facility
     state: UtilizationState
     until_ms: int  # wall time up to which it is accounted for
-    open: tuple[OpenBucket, ...] = ()
+    open: tuple[OpenBucket, ...] = ()  # oldest first
 
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """A closed quarter of an hour of one facility, `revision` 1 or later as late facts came."""
+    """A closed quarter of an hour of one facility; `revision` grows with each late fact.
+
+    A quarter of which nothing is known has no bucket.
+    """
 
     facility: str
     start_ms: int
     revision: int
     spent: Spent
-    energy_wh: int = 0
-    sessions: int = 0
-    visits: int = 0
-    no_shows: int = 0
-    refused: tuple[tuple[str, int], ...] = ()  # unmet demand, by reason code
+    counts: Counts = Counts()

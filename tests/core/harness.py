@@ -182,8 +182,9 @@ class World:
         return self.facts(fact)[-1]
 
     def names(self, *leave_out: Fact) -> list[str]:
-        """The facts since `forget`, by name."""
-        return [record.fact.value for record in self.facts() if record.fact not in leave_out]
+        """The facts since `forget`, by name; time spent is accounted for beside all else."""
+        left_out = (Fact.BUCKET_CLOSED, *leave_out)
+        return [record.fact.value for record in self.facts() if record.fact not in left_out]
 
     def forget(self) -> None:
         """What was told so far is of no interest."""

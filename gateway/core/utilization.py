@@ -1,0 +1,374 @@
+"""In which state each second of each facility was (RULES U2).
+
+- After each decision, what it changed is looked at: the time since the last look belongs to the
+  state that held, and the state that holds now is noted. Bookings and opening hours begin and end
+  by themselves; both are deadlines of the account.
+- What nobody accounted for is unknown: an absence, an untrusted clock, a step forward. A wall time
+  that comes twice counts once. A quarter of an hour of which nothing is known leaves no bucket.
+- A bucket is closed 10 minutes late, on a trusted clock. What belongs to it and comes later still
+  is a fact of its own, to be added to it.
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+from gateway.core import outlets
+from gateway.core.calendar import next_change_ms, within
+from gateway.core.draft import Draft, zone_of
+from gateway.core.faults import fault_id
+from gateway.core.layout import door_devices, layout
+from gateway.domain.bookings import Booking, BookingStatus
+from gateway.domain.charging import ChargingSession, ConnectorStatus, OutletStatus
+from gateway.domain.events import ClockChanged
+from gateway.domain.faults import DeviceStatus, Fault
+from gateway.domain.now import DAY_MS
+from gateway.domain.records import Fact, Record
+from gateway.domain.site import Facility
+from gateway.domain.utilization import (
+    BUCKET_MS,
+    CLOSES_AFTER_MS,
+    STATES,
+    Counts,
+    OpenBucket,
+    Usage,
+    UtilizationState,
+)
+from gateway.domain.visits import RoomStatus, Visit
+
+_STANDS = (BookingStatus.ENFORCED, BookingStatus.CHECKED_IN)
+_CUT_OFF = ("device_silent", "link_down", "driver_failed")
+_OCCUPIED = frozenset(
+    {
+        ConnectorStatus.SUSPENDED_EVSE,
+        ConnectorStatus.SUSPENDED_EV,
+        ConnectorStatus.FINISHING,
+    }
+)
+
+
+# --- what moves it ------------------------------------------------------------------------------
+
+
+def follow(draft: Draft) -> None:
+    """Account for what a decision changed. Nothing happens where it changed no facility."""
+    for record in draft.records():
+        _count_fact(draft, record)
+    for id_ in _touched(draft):
+        facility = draft.site.facilities.get(id_)
+        if facility is not None:
+            look(draft, facility)
+
+
+def look(draft: Draft, facility: Facility) -> None:
+    """Account for the time since the last look, and note the state that holds now."""
+    now = draft.now
+    usage = _usage(draft, facility.id)
+    if not now.trusted:
+        draft.put(replace(usage, state=UtilizationState.UNKNOWN))
+        return
+    while usage.until_ms < now.wall_ms:
+        edge = min(_next_edge_ms(draft, facility, usage.until_ms) or now.wall_ms, now.wall_ms)
+        usage = _spend(usage, edge)
+        usage = replace(usage, state=state_at(draft, facility, edge))
+    usage = replace(usage, state=state_at(draft, facility, now.wall_ms))
+    draft.put(_close(draft, usage))
+
+
+def due(draft: Draft, usage: Usage) -> None:
+    """Time passed for an account."""
+    facility = draft.site.facilities.get(usage.id)
+    if facility is not None:
+        look(draft, facility)
+
+
+def due_in_ms(draft: Draft, usage: Usage) -> int | None:
+    """How long until `due` is worth asking; never on a clock that nobody trusts."""
+    facility = draft.site.facilities.get(usage.id)
+    if facility is None or not draft.now.trusted:
+        return None
+    wall = draft.now.wall_ms
+    times = [bucket.start_ms + BUCKET_MS + CLOSES_AFTER_MS for bucket in usage.open]
+    times.append((usage.until_ms // BUCKET_MS + 1) * BUCKET_MS)
+    edge = _next_edge_ms(draft, facility, usage.until_ms)
+    times += [edge] if edge is not None else []
+    return max(0, min(times) - wall)
+
+
+def started(draft: Draft, away_ms: int | None) -> None:
+    """The gateway was away: what held until then is accounted for, the rest is unknown."""
+    now = draft.now
+    for id_ in draft.site.facilities:
+        usage = _usage(draft, id_)
+        if now.trusted:
+            if away_ms is not None:
+                usage = _spend(usage, now.wall_ms - away_ms)
+            usage = replace(usage, until_ms=max(usage.until_ms, now.wall_ms))
+        draft.put(usage)
+    look_at_all(draft)
+
+
+def clock_changed(draft: Draft, event: ClockChanged) -> None:
+    """The wall clock was stepped, or its trust changed."""
+    now = draft.now
+    for id_ in draft.site.facilities:
+        usage = _usage(draft, id_)
+        if event.trusted_before:
+            usage = _spend(usage, now.wall_ms - event.step_ms)
+        if now.trusted:
+            wrong = usage.until_ms - now.wall_ms > DAY_MS  # it had never been so late
+            until = now.wall_ms if wrong else max(usage.until_ms, now.wall_ms)
+            usage = replace(usage, until_ms=until)
+        draft.put(usage)
+    look_at_all(draft)
+
+
+def look_at_all(draft: Draft) -> None:
+    """Account for every facility of the site, and for no other."""
+    for facility in draft.site.facilities.values():
+        look(draft, facility)
+    gone = [usage for usage in draft.all(Usage) if usage.id not in draft.site.facilities]
+    for usage in gone:
+        spent = _spend(usage, draft.now.wall_ms) if draft.now.trusted else usage
+        for bucket in spent.open:
+            _tell(draft, usage.id, bucket)
+        draft.drop(Usage, usage.id)
+
+
+def metered(draft: Draft, facility: Facility, energy_wh: int) -> None:
+    """A facility's register moved: now, or for a session that closed without its last register."""
+    sessions = draft.where(ChargingSession, "facility", facility.id)
+    closed = next((session for session in sessions if not session.running), None)
+    since_ms = closed.progress.since.at(draft.now) if closed is not None else 0
+    _add(draft, facility.id, draft.now.wall_ms - since_ms, Counts(energy_wh=energy_wh))
+
+
+# --- the state ----------------------------------------------------------------------------------
+
+
+def state_at(draft: Draft, facility: Facility, wall_ms: int) -> UtilizationState:
+    """The state of a facility at an instant, by what is known now; the first that applies."""
+    if _is_unknown(draft, facility):
+        return UtilizationState.UNKNOWN
+    if _is_out_of_service(draft, facility):
+        return UtilizationState.OUT_OF_SERVICE
+    bookings = draft.where(Booking, "facility", facility.id)
+    covering = [b for b in bookings if b.status in _STANDS and b.covers(wall_ms)]
+    if _is_in_use(draft, facility):
+        booked = _is_booked(draft, facility, covering)
+        return UtilizationState.IN_USE_BOOKED if booked else UtilizationState.IN_USE_WALK_IN
+    if facility.outlet is not None and _is_occupied(draft, facility):
+        return UtilizationState.BLOCKED
+    if covering or _is_promised(draft, facility):
+        return UtilizationState.HELD
+    is_open = within(facility.open_hours, wall_ms, zone_of(draft.site.zone))
+    return UtilizationState.IDLE if is_open else UtilizationState.CLOSED
+
+
+def _is_unknown(draft: Draft, facility: Facility) -> bool:
+    """The evidence is silent: no living sensor, or an outlet that is not read."""
+    if facility.outlet is not None:
+        return not outlets.is_fresh(draft, facility.outlet)
+    room = draft.get(RoomStatus, facility.id)
+    return bool(facility.sensors) and (room is None or room.present is None)
+
+
+def _is_out_of_service(draft: Draft, facility: Facility) -> bool:
+    """Faulted, or no door of its own can let anybody in."""
+    if facility.outlet is not None:
+        return _status(draft, facility) in (ConnectorStatus.FAULTED, ConnectorStatus.UNAVAILABLE)
+    doors = [draft.site.doors[id_] for id_ in facility.doors]
+    strikes = {door.points.strike.device for door in doors if door.points.strike is not None}
+    return bool(strikes) and all(_is_cut_off(draft, device) for device in strikes)
+
+
+def _is_cut_off(draft: Draft, device_id: str) -> bool:
+    device = draft.site.equipment.devices.get(device_id)
+    about = (device_id, device.link if device else "")
+    return any(draft.get(Fault, fault_id(one, code)) for one in about for code in _CUT_OFF)
+
+
+def _is_in_use(draft: Draft, facility: Facility) -> bool:
+    if facility.outlet is not None:
+        return _status(draft, facility) is ConnectorStatus.CHARGING
+    room = draft.get(RoomStatus, facility.id)
+    present = bool(facility.sensors) and room is not None and room.present is True
+    return present or bool(draft.where(Visit, "facility", facility.id))
+
+
+def _is_booked(draft: Draft, facility: Facility, covering: list[Booking]) -> bool:
+    if facility.outlet is not None:
+        session = outlets.session_at(draft, facility.id)
+        return session is not None and draft.get(Booking, session.by.basis) is not None
+    return any(booking.status is BookingStatus.CHECKED_IN for booking in covering)
+
+
+def _is_occupied(draft: Draft, facility: Facility) -> bool:
+    plugged = facility.outlet is not None and outlets.plugged(draft, facility.outlet)
+    return _status(draft, facility) in _OCCUPIED or bool(plugged)
+
+
+def _is_promised(draft: Draft, facility: Facility) -> bool:
+    """Somebody was authorised at an outlet and has not plugged in yet."""
+    return outlets.session_at(draft, facility.id) is not None
+
+
+def _status(draft: Draft, facility: Facility) -> ConnectorStatus:
+    found = draft.get(OutletStatus, facility.id)
+    return found.status if found is not None else ConnectorStatus.UNAVAILABLE
+
+
+# --- the account --------------------------------------------------------------------------------
+
+
+def _usage(draft: Draft, facility: str) -> Usage:
+    found = draft.get(Usage, facility)
+    return found or Usage(facility, UtilizationState.UNKNOWN, draft.now.wall_ms)
+
+
+def _spend(usage: Usage, until_ms: int) -> Usage:
+    """The time up to then belongs to the state that holds."""
+    if until_ms <= usage.until_ms:
+        return usage
+    if usage.state is UtilizationState.UNKNOWN:
+        return replace(usage, until_ms=until_ms)  # it is what remains
+    place = STATES.index(usage.state)
+    at = usage.until_ms
+    while at < until_ms:
+        start = at // BUCKET_MS * BUCKET_MS
+        end = min(start + BUCKET_MS, until_ms)
+        bucket = _open_bucket(usage, start)
+        spent = list(bucket.spent)
+        spent[place] += end - at
+        usage = _with(usage, replace(bucket, spent=tuple(spent)))
+        at = end
+    return replace(usage, until_ms=until_ms)
+
+
+def _open_bucket(usage: Usage, start_ms: int) -> OpenBucket:
+    found = (bucket for bucket in usage.open if bucket.start_ms == start_ms)
+    return next(found, OpenBucket(start_ms))
+
+
+def _with(usage: Usage, bucket: OpenBucket) -> Usage:
+    others = [one for one in usage.open if one.start_ms != bucket.start_ms]
+    buckets = sorted((*others, bucket), key=lambda one: one.start_ms)
+    return replace(usage, open=tuple(buckets))
+
+
+def _close(draft: Draft, usage: Usage) -> Usage:
+    over_ms = draft.now.wall_ms - CLOSES_AFTER_MS
+    closed = [bucket for bucket in usage.open if bucket.start_ms + BUCKET_MS <= over_ms]
+    for bucket in closed:
+        _tell(draft, usage.id, bucket)
+    return replace(usage, open=usage.open[len(closed) :]) if closed else usage
+
+
+def _tell(draft: Draft, facility: str, bucket: OpenBucket) -> None:
+    unknown = BUCKET_MS - sum(bucket.spent)
+    spent = (unknown, *bucket.spent[1:])
+    draft.record(
+        Fact.BUCKET_CLOSED,
+        facility=facility,
+        start_ms=bucket.start_ms,
+        spent_ms={state.value: ms for state, ms in zip(STATES, spent, strict=True) if ms},
+        **_counted(bucket.counts),
+    )
+
+
+def _counted(counts: Counts) -> dict[str, Any]:
+    return {
+        "energy_wh": counts.energy_wh or None,
+        "sessions": counts.sessions or None,
+        "visits": counts.visits or None,
+        "no_shows": counts.no_shows or None,
+        "refused": dict(counts.refused) or None,
+    }
+
+
+def _add(draft: Draft, facility: str, at_ms: int, counts: Counts) -> None:
+    """Count what happened at an instant, also where its bucket is closed."""
+    usage = _usage(draft, facility)
+    at_ms = at_ms if draft.now.trusted else usage.until_ms
+    start = at_ms // BUCKET_MS * BUCKET_MS
+    bucket = _open_bucket(usage, start)
+    if bucket in usage.open or start + BUCKET_MS + CLOSES_AFTER_MS > draft.now.wall_ms:
+        draft.put(_with(usage, replace(bucket, counts=bucket.counts + counts)))
+        return
+    draft.record(Fact.BUCKET_AMENDED, facility=facility, start_ms=start, **_counted(counts))
+
+
+# --- what touches it ----------------------------------------------------------------------------
+
+
+def _count_fact(draft: Draft, record: Record) -> None:
+    data, wall = record.data, draft.now.wall_ms
+    match record.fact:
+        case Fact.VISIT_OPENED:
+            _add(draft, data["facility"], wall, Counts(visits=1))
+        case Fact.SESSION_STARTED:
+            _add(draft, data["facility"], wall, Counts(sessions=1))
+        case Fact.BOOKING_NO_SHOW:
+            booking = draft.get(Booking, data["booking"])
+            at = booking.terms.start_ms if booking is not None else wall
+            _add(draft, data["facility"], at, Counts(no_shows=1))
+        case Fact.REFUSED:
+            for id_ in _refused_at(draft, record):
+                _add(draft, id_, wall, Counts(refused=((data["reason"]["code"], 1),)))
+        case _:
+            pass
+
+
+def _refused_at(draft: Draft, record: Record) -> Iterable[str]:
+    if "facility" in record.data:
+        return (record.data["facility"],)
+    return [one.id for one in layout(draft.site).own.get(record.data.get("door", ""), ())]
+
+
+def _touched(draft: Draft) -> set[str]:
+    found: set[str] = set()
+    for type_, id_, entity in draft.changed():
+        if type_ is RoomStatus or type_ is OutletStatus:
+            found.add(id_)
+        elif type_ is Booking or type_ is Visit or type_ is ChargingSession:
+            before = draft.state.get(type_, id_)
+            found |= {_facility_of(one) for one in (before, entity) if one is not None}
+        elif type_ is DeviceStatus:
+            found |= {one.id for one in layout(draft.site).observers.get(id_, ())}
+        elif type_ is Fault:
+            found |= _served(draft, id_.partition(":")[2])
+    return found
+
+
+def _facility_of(entity: object) -> str:
+    match entity:
+        case Booking():
+            return entity.facility
+        case Visit() | ChargingSession():
+            return entity.facility
+    raise AssertionError(entity)
+
+
+def _served(draft: Draft, about: str) -> set[str]:
+    """The facilities that one can come into by a device, or by any of a link."""
+    site = draft.site
+    devices = {d.id for d in site.equipment.devices.values() if about in (d.id, d.link)}
+    return {
+        facility.id
+        for facility in site.facilities.values()
+        if any(door_devices(site.doors[id_]) & devices for id_ in facility.doors)
+    }
+
+
+def _next_edge_ms(draft: Draft, facility: Facility, after_ms: int) -> int | None:
+    """The next instant at which time alone changes the state."""
+    times = [
+        at
+        for booking in draft.where(Booking, "facility", facility.id)
+        for at in (booking.terms.start_ms, booking.terms.end_ms)
+        if at > after_ms
+    ]
+    if facility.open_hours is not None:
+        change = next_change_ms(facility.open_hours, after_ms, zone_of(draft.site.zone))
+        times += [change] if change is not None else []
+    return min(times, default=None)
