@@ -282,6 +282,7 @@ class Gateway:
         from gateway.api.app import create_app  # noqa: PLC0415 (after the first call)
         from gateway.api.parts import Gateway as Parts  # noqa: PLC0415
         from gateway.api.server import ApiServer  # noqa: PLC0415
+        from gateway.runtime.reports import UtilizationReports  # noqa: PLC0415
         from gateway.security.tokens import ApiTokens  # noqa: PLC0415
         from gateway.uplink.reader import PlatformMessages  # noqa: PLC0415
 
@@ -292,6 +293,7 @@ class Gateway:
             credentials=self.credentials,
             tokens=ApiTokens(self.folder.path),
             sync=PlatformMessages(self.credentials),
+            reports=UtilizationReports(self.views, self.store.utilization),
             desk=self.desk,
             version=VERSION,
         )
@@ -348,14 +350,9 @@ class Gateway:
     # --- small things ---------------------------------------------------------------------------
 
     def _load(self) -> Site:
-        options = self._options
-        return load_site(
-            options.site,
-            kinds(),
-            demo=options.demo,
-            overrides=options.overrides,
-            sections={"uplink": check_uplink},
-        )
+        asked, checks = self._options, {"uplink": check_uplink}
+        demo, over = asked.demo, asked.overrides
+        return load_site(asked.site, kinds(), demo=demo, overrides=over, sections=checks)
 
     def _passes(self) -> PassVerifier:
         """Verifies passes for this gateway with the keys in the site's folder, `keys/<kid>.pem`."""

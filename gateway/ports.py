@@ -1,6 +1,6 @@
 """The doors between rooms, as protocols. `Driver` and its friends are stable for third parties."""
 
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -31,6 +31,7 @@ from gateway.domain.site import Channel, Device, Link, Site
 from gateway.domain.state import Change, Decision, Reply, State
 from gateway.domain.subjects import Presented, Role
 from gateway.domain.uses import Watch
+from gateway.domain.utilization import Bucket, ReportAsked, ReportLine, Total
 
 
 class Clock(Protocol):
@@ -230,6 +231,32 @@ class JournalReader(Protocol):
         ...
 
 
+class UtilizationReader(Protocol):
+    """Closed buckets, from any thread (RULES U2, U3)."""
+
+    def totals(
+        self, facility: str, periods: Sequence[tuple[int, int]]
+    ) -> Iterator[tuple[int, Total]]:
+        """What the buckets within each period add up to: (its place, the total), where any is."""
+        ...
+
+    def changed(self, cursor: str, limit: int = 1_000) -> tuple[list[Bucket], str]:
+        """Buckets that were closed or amended since, and the cursor to ask with again."""
+        ...
+
+
+class Reports(Protocol):
+    """Utilization as people and the platform ask for it (RULES U3), from any thread."""
+
+    def lines(self, asked: ReportAsked) -> Iterator[ReportLine]:
+        """The lines asked for, up to the last closed bucket. Raises MalformedError at once."""
+        ...
+
+    def changed(self, cursor: str, limit: int = 1_000) -> tuple[list[Bucket], str]:
+        """Buckets that were closed or amended since, and the cursor to ask with again."""
+        ...
+
+
 # --- engine -------------------------------------------------------------------------------------
 
 
@@ -386,6 +413,7 @@ __all__ = [
     "Loaded",
     "Notification",
     "Notifier",
+    "Reports",
     "Sink",
     "Stamped",
     "Store",
@@ -393,5 +421,6 @@ __all__ = [
     "TokenHolder",
     "Tokens",
     "Transport",
+    "UtilizationReader",
     "Views",
 ]

@@ -26,7 +26,7 @@ PARTS: dict[str, tuple[int, list[str]]] = {
     "uplink": (60, [*PYTEST, "tests/uplink"]),
     "api": (60, [*PYTEST, "tests/api"]),
     "simulation": (120, [*PYTEST, "tests/simulation"]),
-    "end to end": (120, [*PYTEST, "tests/end_to_end"]),
+    "end to end": (180, [*PYTEST, "tests/end_to_end"]),
 }
 
 

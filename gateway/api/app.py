@@ -24,6 +24,7 @@ from gateway.api import (
     safety,
     status,
     sync,
+    utilization,
     visits,
     why,
 )
@@ -44,6 +45,7 @@ _RESOURCES = (
     journal,
     events,
     visits,
+    utilization,
     sync,
 )
 PREFIX = "/api/v1"

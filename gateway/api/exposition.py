@@ -13,6 +13,7 @@ from gateway.api.status import JournalShown
 from gateway.domain.calls import Call, CallState
 from gateway.domain.faults import Fault, Health
 from gateway.domain.now import Trust
+from gateway.domain.utilization import Usage, UtilizationState
 
 OPEN = [state for state in CallState if state is not CallState.CLEARED]
 
@@ -49,6 +50,7 @@ class _Everything(Collector):
         trust = views.now().trust
         trusts = {one.value: int(one is trust) for one in Trust}
         yield _gauge("clock_trust", "1 for how the clock is trusted.", "trust", trusts)
+        yield self._facilities()
         yield _one("desk_pages", "Desk pages that are open.", self.parts.desk.pages)
         yield from self._journal()
 
@@ -77,6 +79,18 @@ class _Everything(Collector):
         for (link, what), count in sorted(links.items()):
             family.add_metric([link, what], count)
         yield family
+
+    def _facilities(self) -> Metric:
+        """In which utilization state each facility is (U2)."""
+        family = GaugeMetricFamily(
+            "commons_facility", "1 for the state a facility is in.", labels=["facility", "state"]
+        )
+        usages = {usage.id: usage.state for usage in self.parts.views.state.all(Usage)}
+        for facility in self.parts.views.site.facilities:
+            found = usages.get(facility, UtilizationState.UNKNOWN)
+            for state in UtilizationState:
+                family.add_metric([facility, state.value], int(state is found))
+        return family
 
     def _health(self) -> Iterator[Metric]:
         equipment, health = self.parts.views.site.equipment, self.parts.views.health()

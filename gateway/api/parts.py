@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from gateway.api.desk import Desk
-from gateway.ports import Credentials, Engine, JournalReader, SyncReader, Tokens, Views
+from gateway.ports import Credentials, Engine, JournalReader, Reports, SyncReader, Tokens, Views
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +19,7 @@ class Gateway:
     credentials: Credentials
     tokens: Tokens
     sync: SyncReader
+    reports: Reports
     desk: Desk
     version: str
 

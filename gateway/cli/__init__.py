@@ -2,7 +2,7 @@
 
 import typer
 
-from gateway.cli import calls, demo, devices, journal, running, scan, site, tokens
+from gateway.cli import calls, demo, devices, journal, report, running, scan, site, tokens
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -14,6 +14,7 @@ app = typer.Typer(
 app.command()(running.run)
 app.command()(running.status)
 app.command()(site.check)
+app.command()(report.report)
 app.command()(demo.demo)
 app.command()(demo.simulate)
 app.command()(demo.tell)

@@ -27,17 +27,25 @@ class Api:
         """Ask for an action; its answer."""
         return self._answer("POST", path, json=body or {})
 
+    def bytes(self, path: str, **params: Any) -> bytes:
+        """What a resource says, as it came."""
+        return bytes(self._response("GET", path, params=params).content)
+
     def _answer(self, method: str, path: str, **more: Any) -> Any:
+        response = self._response(method, path, **more)
+        return response.json() if response.content else {}
+
+    def _response(self, method: str, path: str, **more: Any) -> Any:
         import httpx  # noqa: PLC0415 (half of a short command's time)
 
         try:
             response = self._client.request(method, f"/api/v1{path}", **more)
         except httpx.HTTPError as error:
             fail(f"the gateway does not answer at {self._client.base_url}: {error}", UNREACHABLE)
-        body = response.json() if response.content else {}
         if response.is_error:
+            body = response.json() if response.content else {}
             fail(body.get("detail") or body.get("title") or response.reason_phrase, REFUSED)
-        return body
+        return response
 
 
 @contextmanager

@@ -148,6 +148,13 @@ class Facility:
     open_hours: WeeklyHours | None = None  # None: always
     outlet: Outlet | None = None
 
+    @property
+    def kind(self) -> str:
+        """What it is to reports: a room, a charger (its current is set) or a socket (on, off)."""
+        if self.outlet is None:
+            return "room"
+        return "charger" if self.outlet.points.limit is not None else "socket"
+
 
 class Wiring(StrEnum):
     """How a wired call point shows a press (RULES E1)."""

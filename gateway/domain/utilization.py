@@ -73,6 +73,18 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
+class Total:
+    """What some time of a facility adds up to."""
+
+    spent: Spent = NOTHING
+    counts: Counts = Counts()
+
+    def __add__(self, other: "Total") -> "Total":
+        spent = tuple(a + b for a, b in zip(self.spent, other.spent, strict=True))
+        return Total(spent, self.counts + other.counts)
+
+
+@dataclass(frozen=True, slots=True)
 class Bucket:
     """A closed quarter of an hour of one facility; `revision` grows with each late fact.
 
@@ -84,3 +96,68 @@ class Bucket:
     revision: int
     spent: Spent
     counts: Counts = Counts()
+
+
+class Grain(StrEnum):
+    """How long the periods of a report are, by the site's own days (U3)."""
+
+    QUARTER = "quarter"
+    HOUR = "hour"
+    DAY = "day"
+    WEEK = "week"
+    MONTH = "month"
+
+
+class Grouping(StrEnum):
+    """What the lines of a report are of."""
+
+    FACILITY = "facility"
+    PLACE = "place"
+    KIND = "kind"
+
+
+@dataclass(frozen=True, slots=True)
+class ReportAsked:
+    """Which report: `start` and `end` as ISO 8601 (in the site's zone if they name none) or ms."""
+
+    start: str
+    end: str
+    grain: Grain = Grain.DAY
+    facilities: tuple[str, ...] = ()  # none named: all
+    group: Grouping = Grouping.FACILITY
+
+
+@dataclass(frozen=True, slots=True)
+class ReportLine:
+    """One period of a facility, or of all of a place or kind. Shares are None where nothing was."""
+
+    of: str
+    from_ms: int
+    to_ms: int
+    total: Total
+
+    def spent_ms(self, *states: UtilizationState) -> int:
+        """The time in any of these states."""
+        return sum(self.total.spent[STATES.index(state)] for state in states)
+
+    @property
+    def utilization(self) -> float | None:
+        """In use ÷ (open − out of service − unknown) (U3)."""
+        used = (UtilizationState.IN_USE_BOOKED, UtilizationState.IN_USE_WALK_IN)
+        return self._share(self.spent_ms(*used))
+
+    @property
+    def idle(self) -> float | None:
+        """Idle ÷ the same."""
+        return self._share(self.spent_ms(UtilizationState.IDLE))
+
+    @property
+    def unknown(self) -> float:
+        """Unknown ÷ all of the time: no other share means anything without it."""
+        return self.spent_ms(UtilizationState.UNKNOWN) / sum(self.total.spent)
+
+    def _share(self, part_ms: int) -> float | None:
+        known = sum(self.total.spent) - self.spent_ms(
+            UtilizationState.CLOSED, UtilizationState.OUT_OF_SERVICE, UtilizationState.UNKNOWN
+        )
+        return part_ms / known if known else None

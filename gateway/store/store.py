@@ -32,7 +32,7 @@ from gateway.domain.errors import StoreError
 from gateway.domain.records import Position
 from gateway.domain.state import Change, Put
 from gateway.ports import Batch, Loaded, Stamped
-from gateway.store import schema
+from gateway.store import buckets, schema
 from gateway.store.ballast import BALLAST_BYTES, Ballast, free_bytes
 from gateway.store.database import (
     BUSY_MS,
@@ -111,6 +111,7 @@ class SqliteStore:
         self._fold = False
         self.ballast = Ballast(path.with_name("ballast"), self._options.ballast_bytes)
         self.journal = SqliteJournal(path, self._cursors)
+        self.utilization = buckets.SqliteUtilization(path)
 
     def open(self) -> Loaded:
         """Open or make the database, migrate it, and load everything."""
@@ -145,7 +146,8 @@ class SqliteStore:
         rows, head = seal(batch.records, self._head, self._options.randomness)
         puts, drops = self._last_words(batch.changes)
         self._attempt = _Attempt(batch.number, head) if rows else None
-        work: Work = [(_APPEND, rows), (_PUT, puts), (_DROP, drops)]
+        added = buckets.rows_of(batch.records, rows)
+        work: Work = [(_APPEND, rows), (_PUT, puts), (_DROP, drops), (buckets.ADD_UP, added)]
         self._run(lambda connection: _execute(connection, work))
         self._attempt = None
         self._head = head
@@ -198,6 +200,7 @@ class SqliteStore:
         with suppress(StoreError):
             self._save_cursors()
         self.journal.close()
+        self.utilization.close()
         for connection in (self._keeper, self._connection):
             if connection is not None:  # the writer last: it tidies the log away
                 with suppress(SQLAlchemyError):
@@ -306,6 +309,7 @@ class SqliteStore:
         """
         self._failed = True
         self.journal.close()
+        self.utilization.close()
         for connection in (self._connection, self._keeper):
             if connection is not None:
                 with suppress(SQLAlchemyError):

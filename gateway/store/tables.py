@@ -20,7 +20,9 @@ from sqlalchemy import (
     text,
 )
 
-SCHEMA_VERSION = "0001"
+from gateway.domain.utilization import STATES
+
+SCHEMA_VERSION = "0002"
 
 _WHOLE = BigInteger().with_variant(Integer(), "sqlite")
 
@@ -91,6 +93,23 @@ cursor = Table(
     Column("epoch", Text, primary_key=True),
     Column("seq", _WHOLE, nullable=False),
 )
+
+bucket = Table(
+    "bucket",
+    metadata,
+    Column("facility", Text, primary_key=True),
+    Column("start_ms", _WHOLE, primary_key=True, autoincrement=False),
+    Column("number", _WHOLE, nullable=False),  # of the record that changed it last
+    Column("revision", Integer, nullable=False),
+    *(Column(state.value, _WHOLE, nullable=False) for state in STATES),  # ms
+    *(
+        Column(name, _WHOLE, nullable=False)
+        for name in ("energy_wh", "sessions", "visits", "no_shows")
+    ),
+    Column("refused", Text),  # JSON: how often, by reason code
+    sqlite_with_rowid=False,
+)
+bucket_index = Index("bucket_number", bucket.c.number)
 
 meta = Table(
     "meta",

@@ -32,6 +32,7 @@ from gateway.runtime.engine import Engine
 from gateway.runtime.latch import CallLatch
 from gateway.runtime.readings import Readings
 from gateway.runtime.reconcile import Reconciler
+from gateway.runtime.reports import UtilizationReports
 from gateway.runtime.sink import LinkSink
 from gateway.runtime.step import Step
 from gateway.runtime.views import EngineViews
@@ -189,9 +190,16 @@ def built(folder: Path, site: Site | None = None) -> Parts:
     sinks = {link: LinkSink(link, engine, latch.press) for link in site.equipment.links}
     views = EngineViews(engine, clock, sinks)
     tokens, desk, credentials = ApiTokens(folder), Desk(confirm_within_s=1.0), KeyedCredentials(KEY)
-    messages = PlatformMessages(credentials)
     gateway = Gateway(
-        engine, views, store.journal, credentials, tokens, messages, desk, version="0"
+        engine=engine,
+        views=views,
+        journal=store.journal,
+        credentials=credentials,
+        tokens=tokens,
+        sync=PlatformMessages(credentials),
+        reports=UtilizationReports(views, store.utilization),
+        desk=desk,
+        version="0",
     )
     return Parts(store, engine, clock, sinks, views, desk, tokens, gateway, loaded.head)
 

@@ -104,6 +104,13 @@ OPERATIONS = [
     Operation(
         "POST", f"{API}/sessions/none/stop", EVERYBODY, {}, f"{API}/sessions/{{session}}/stop"
     ),
+    Operation(
+        "GET",
+        f"{API}/utilization?from=2026-03-01&to=2026-03-02",
+        STAFF,
+        template=f"{API}/utilization",
+    ),
+    Operation("GET", f"{API}/utilization/changes", STAFF),
     Operation("GET", f"{API}/subjects", PEOPLE),
     Operation("GET", f"{API}/subjects/ada", PEOPLE, template=f"{API}/subjects/{{subject}}"),
     Operation("GET", f"{API}/rights", PEOPLE),

@@ -70,6 +70,20 @@ async def test_a_technician_reads_writes_and_scans_from_the_ladder(here: Court) 
     assert any("z2m_sos_button" in row["profiles"] for row in known)
 
 
+async def test_how_facilities_were_used_is_told_and_written(here: Court, tmp_path: Path) -> None:
+    await here.start()
+    await here.ready()
+    data, file = ("--data", here.data), tmp_path / "use.csv"
+    asked = ("--from", "2026-11-01", "--to", "2026-11-03")
+    found = await said("report", *asked, "--csv", file, *data)
+    assert [line["unknown"] for line in found["lines"]] == [1] * len(found["lines"])
+    assert len(file.read_text().splitlines()) == 1 + len(found["lines"])
+    code, out, _ = await commons("report", *asked, *data)
+    assert (code, "unknown" in out.splitlines()[0]) == (0, True)
+    code, _, error = await commons("report", "--from", "2026-11-03", "--to", "2026-11-01", *data)
+    assert (code, "expected an instant before to" in error) == (1, True)
+
+
 async def test_a_backup_is_brought_back_as_a_new_epoch(here: Court, tmp_path: Path) -> None:
     await here.start()
     await here.has("gateway.started")

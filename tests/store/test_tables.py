@@ -48,6 +48,7 @@ def test_new_tables_and_migrated_ones_are_the_same(tmp_path: Path) -> None:
     assert shape(made) == shape(migrated)
     assert set(shape(made)) == {
         "alembic_version",
+        "bucket",
         "cursor",
         "entity",
         "epoch",

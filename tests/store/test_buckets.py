@@ -1,0 +1,83 @@
+"""Buckets as the journal's facts add them up (RULES U2)."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from store.samples import batch, granted
+
+from gateway.domain.records import Fact, Record
+from gateway.domain.utilization import BUCKET_MS, STATES, Bucket, Counts, Total
+from gateway.store.store import SqliteStore
+
+START = 1_750_000_500_000 // BUCKET_MS * BUCKET_MS
+
+
+def closed(at: int, facility: str = "study", **data: Any) -> Record:
+    spent = data.pop("spent_ms", {"idle": BUCKET_MS})
+    return Record(
+        Fact.BUCKET_CLOSED,
+        {"facility": facility, "start_ms": START + at * BUCKET_MS, "spent_ms": spent, **data},
+    )
+
+
+def amended(at: int, **data: Any) -> Record:
+    return Record(
+        Fact.BUCKET_AMENDED, {"facility": "study", "start_ms": START + at * BUCKET_MS, **data}
+    )
+
+
+def spent(**states: int) -> tuple[int, ...]:
+    return tuple(states.get(state.value, 0) for state in STATES)
+
+
+def ms(total: Total) -> Mapping[str, int]:
+    return {s.value: v for s, v in zip(STATES, total.spent, strict=True) if v}
+
+
+def test_a_closed_bucket_and_what_came_later_are_one_row(store: SqliteStore) -> None:
+    half = {"in_use_booked": BUCKET_MS // 2, "idle": BUCKET_MS // 2}
+    first = closed(0, spent_ms=half, energy_wh=100, visits=1, refused={"in_use": 2})
+    store.commit(batch(1, [granted(), first]))
+    store.commit(batch(2, [amended(0, energy_wh=40, no_shows=1)]))
+    found, _ = store.utilization.changed("")
+    assert found == [
+        Bucket(
+            "study",
+            START,
+            2,
+            spent(in_use_booked=BUCKET_MS // 2, idle=BUCKET_MS // 2),
+            Counts(140, 0, 1, 1, (("in_use", 2),)),
+        )
+    ]
+
+
+def test_whoever_pulls_gets_what_changed_since_and_each_change_once(store: SqliteStore) -> None:
+    """U1, U2: also what was amended after it had been pulled."""
+    store.commit(batch(1, [closed(0), closed(1)]))
+    first, cursor = store.utilization.changed("", 1)
+    second, cursor = store.utilization.changed(cursor)
+    assert [one.start_ms for one in first + second] == [START, START + BUCKET_MS]
+    assert store.utilization.changed(cursor) == ([], cursor)
+    store.commit(batch(2, [amended(0, energy_wh=7)]))
+    (again,), _ = store.utilization.changed(cursor)
+    assert (again.start_ms, again.revision, again.counts.energy_wh) == (START, 2, 7)
+
+
+def test_a_cursor_of_another_journal_begins_anew(store: SqliteStore) -> None:
+    store.commit(batch(1, [closed(0)]))
+    for strange in ("another:5", "nonsense", "", f"{store.journal.head().epoch}:x"):
+        found, cursor = store.utilization.changed(strange)
+        assert len(found) == 1
+        assert store.utilization.changed(cursor)[0] == []
+
+
+def test_totals_are_by_period_and_facility(store: SqliteStore) -> None:
+    records = [closed(n, refused={"in_use": 1, "slow_down": n}) for n in range(4)]
+    store.commit(batch(1, [*records, closed(0, "gym", spent_ms={"closed": BUCKET_MS})]))
+    hours = [(START + n * 2 * BUCKET_MS, START + (n + 1) * 2 * BUCKET_MS) for n in range(3)]
+    found = dict(store.utilization.totals("study", hours))
+    assert set(found) == {0, 1}
+    assert ms(found[1]) == {"idle": 2 * BUCKET_MS}
+    assert found[1].counts.refused == (("in_use", 2), ("slow_down", 5))
+    assert ms(dict(store.utilization.totals("gym", hours))[0]) == {"closed": BUCKET_MS}
+    assert list(store.utilization.totals("nowhere", hours)) == []
