@@ -3,7 +3,10 @@
 import asyncio
 import json
 import shutil
+import signal
 import tempfile
+from collections.abc import Coroutine
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -94,8 +97,18 @@ def tell(
     print("done" if result is None else json.dumps(result, indent=2, ensure_ascii=False))
 
 
-def _run(work: Any) -> None:
+def _run(work: Coroutine[Any, Any, None]) -> None:
+    """Until it is interrupted, asked to end, or its terminal is closed; then all of it ends."""
+
+    async def ending() -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+        await work
+
     try:
-        asyncio.run(work)
-    except KeyboardInterrupt:
-        print("ended")
+        asyncio.run(ending())
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        with suppress(OSError):  # nobody may be there to read it
+            print("ended")

@@ -1,12 +1,18 @@
 """The demo starts, lives, is told what to do, and ends without a trace."""
 
+import asyncio
+import os
+import pty
+import signal
 import subprocess
+import sys
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from fixtures.waiting import until
 from rich.console import Console
 
 from gateway.cli.demo import DEMO_SITE
@@ -42,5 +48,30 @@ async def test_the_demo_lives_and_is_told_what_to_do(tmp_path: Path) -> None:
             calls = (await client.get(f"{demo.api}/api/v1/calls")).json()
             assert [call["id"] for call in calls] == [raised.data["call"]]
         assert not demo.platform.problems
-    left = subprocess.run(["pgrep", "-f", str(tmp_path)], capture_output=True, check=False)
-    assert not left.stdout, "a process of the demo is still running"
+    assert not left_over(tmp_path), "a process of the demo is still running"
+
+
+def left_over(folder: Path) -> bytes:
+    """The processes that have to do with a folder."""
+    return subprocess.run(["pgrep", "-f", str(folder)], capture_output=True, check=False).stdout
+
+
+async def test_a_demo_whose_terminal_is_closed_leaves_nothing_behind(tmp_path: Path) -> None:
+    master, slave = pty.openpty()
+    demo = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "gateway.cli", "demo"),
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        preexec_fn=os.setsid,
+    )
+    os.close(slave)
+    asyncio.get_running_loop().add_reader(master, os.read, master, 65_536)
+    await until(lambda: list(tmp_path.glob("commons-demo-*/data/listening")), 30)
+    asyncio.get_running_loop().remove_reader(master)
+    os.close(master)
+    demo.send_signal(signal.SIGHUP)
+    assert await asyncio.wait_for(demo.wait(), 20) is not None
+    assert not left_over(tmp_path)
+    assert not list(tmp_path.glob("commons-demo*"))
