@@ -12,7 +12,7 @@ what is known allows, so that it does not matter what came first.
 
 from dataclasses import replace
 
-from gateway.core import arrival, drawing, grace, hazards, loads, metering, outlets
+from gateway.core import arrival, drawing, grace, hazards, loads, metering, outlets, tripping
 from gateway.core.draft import Draft
 from gateway.core.faults import set_fault
 from gateway.core.grounds import Ground, taken_by_other
@@ -80,6 +80,7 @@ def look(draft: Draft, *facilities: Facility) -> None:
     loads.settle(draft, {outlets.outlet_of(one).load.circuit for one in facilities})
     for facility in facilities:
         _check_unauthorised(draft, facility)
+        tripping.look(draft, facility)
         _note_status(draft, facility)
 
 
@@ -106,6 +107,11 @@ def due_in_ms(draft: Draft, session: ChargingSession) -> int | None:
         case _:
             # a register that has not moved is read without a word
             return max(0, metering.ASKED_AFTER_MS - spent)
+
+
+def outlet_due(draft: Draft, status: OutletStatus) -> None:
+    """Time passed for an outlet that is not off as it should be."""
+    _look_at(draft, status.id)
 
 
 def supervise(draft: Draft) -> None:

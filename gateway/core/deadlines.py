@@ -12,12 +12,13 @@ from gateway.core import (
     emergency,
     guessing,
     occupancy,
+    tripping,
     utilization,
 )
 from gateway.core.draft import Draft
 from gateway.domain.bookings import Booking, CommandSeen
 from gateway.domain.calls import Call, CallPointStatus
-from gateway.domain.charging import ChargingSession
+from gateway.domain.charging import ChargingSession, OutletStatus
 from gateway.domain.entity import Entity
 from gateway.domain.utilization import Usage
 from gateway.domain.visits import DoorStatus, ReaderStatus, RoomStatus, Visit
@@ -33,6 +34,7 @@ _TIMED: dict[type[Entity], tuple[_Wait, _Look]] = {
     CommandSeen: (commands.due_in_ms, commands.due),
     DoorStatus: (doors.due_in_ms, doors.due),
     ReaderStatus: (guessing.due_in_ms, guessing.due),
+    OutletStatus: (tripping.due_in_ms, charging.outlet_due),
     Usage: (utilization.due_in_ms, utilization.due),
     RoomStatus: (occupancy.due_in_ms, occupancy.due),
     Visit: (occupancy.visit_due_in_ms, occupancy.visit_due),

@@ -6,11 +6,11 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from gateway.core import emergency, fire, outlets, passage
+from gateway.core import emergency, fire, outlets, passage, tripping
 from gateway.core.draft import Draft
 from gateway.core.layout import call_points_of
 from gateway.domain.calls import Call, FireLatch
-from gateway.domain.charging import OutletStatus
+from gateway.domain.charging import CircuitStatus, OutletStatus
 from gateway.domain.faults import Fault
 from gateway.domain.now import Now
 from gateway.domain.points import (
@@ -26,11 +26,12 @@ from gateway.domain.points import (
 from gateway.domain.reasons import Reason, reason
 from gateway.domain.site import Door, Facility, Site
 from gateway.domain.state import Change, Put, State
-from gateway.domain.uses import Use, uses
+from gateway.domain.uses import Use, Used, uses
 from gateway.domain.visits import DoorStatus
 
 _OUTPUTS = frozenset(
-    {Use.STRIKE, Use.HOLD, Use.SIREN, Use.LAMP, Use.HEARTBEAT, Use.POWER_DRIVE, Use.FAILSAFE}
+    {Use.STRIKE, Use.HOLD, Use.SIREN, Use.LAMP, Use.HEARTBEAT}
+    | {Use.POWER_DRIVE, Use.FAILSAFE, Use.BREAKER}
 )
 FOR_EVER = 1 << 62
 UNLOCKED = "unlocked"
@@ -60,6 +61,8 @@ def affected(site: Site, changes: Iterable[Change]) -> set[PointRef]:
             found.update(_zone_outputs(site, id_))
         elif kind is OutletStatus:
             found.update(_outlet_outputs(site, id_))
+        elif kind is CircuitStatus and id_ in site.circuits:
+            found.add(tripping.breaker_of(site.circuits[id_]))
         elif kind is Fault:
             found.update(_zone_outputs(site, id_.partition(":")[2]))
     return found
@@ -94,10 +97,8 @@ def _derive_point(draft: Draft, ref: PointRef) -> Derived:
             return _siren(draft, ref, owners)
         case Use.LAMP:
             return _lamp(draft, ref, owners), FOR_EVER
-        case Use.POWER_DRIVE | Use.FAILSAFE as use:
-            facility = draft.site.facilities[used_by[0].owner]
-            drives = use is Use.POWER_DRIVE
-            return (_power(draft, ref, facility) if drives else _failsafe(ref, facility)), FOR_EVER
+        case Use.POWER_DRIVE | Use.FAILSAFE | Use.BREAKER:
+            return _charging(draft, ref, used_by[0]), FOR_EVER
         case _:
             return Lease(ref, "on", secures=True, reason=reason("in_service")), FOR_EVER
 
@@ -263,6 +264,14 @@ def _calls_of(draft: Draft, owners: set[str]) -> list[Call]:
 # --- charging ---------------------------------------------------------------------------------
 
 
+def _charging(draft: Draft, ref: PointRef, used: Used) -> Lease | Level | None:
+    if used.use is Use.BREAKER:
+        return _breaker(draft, ref, used.owner)
+    facility = draft.site.facilities[used.owner]
+    drives = used.use is Use.POWER_DRIVE
+    return _power(draft, ref, facility) if drives else _failsafe(ref, facility)
+
+
 def _power(draft: Draft, ref: PointRef, facility: Facility) -> Lease | Level:
     """What is granted: nothing without a session (C1). Less than before never waits for disk."""
     status = draft.get(OutletStatus, facility.id) or OutletStatus(facility.id)
@@ -281,6 +290,18 @@ def _failsafe(ref: PointRef, facility: Facility) -> Level:
     current = ref == outlet.points.failsafe_current
     value = outlet.load.failsafe_ma if current else outlet.load.failsafe_after_s
     return Level(ref, value, secures=True, reason=reason("failsafe", outlet=facility.name.en))
+
+
+def _breaker(draft: Draft, ref: PointRef, circuit: str) -> Level | None:
+    """Opened for a hazard, closed once that is reset; else a person's own (C2)."""
+    status = draft.get(CircuitStatus, circuit)
+    if status is None:
+        return None
+    if status.closing:
+        return Level(ref, True, secures=False, reason=reason("ok"))
+    facility = draft.site.facilities.get(status.facility)
+    outlet = facility.name.en if facility is not None else status.facility
+    return Level(ref, False, secures=True, reason=reason("hazard", outlet=outlet))
 
 
 def _no_power(draft: Draft, facility: Facility) -> Reason:

@@ -297,3 +297,15 @@ class OutletStatus:
     turn: Elapsed | None = None  # since it was last granted something, or nothing
     status: ConnectorStatus = ConnectorStatus.UNAVAILABLE
     hazard: Hazard | None = None
+    unconfirmed: Elapsed | None = None  # since a hazard was to take its power, and it is not off
+
+
+@dataclass(frozen=True, slots=True)
+class CircuitStatus:
+    """A circuit whose switch was opened for a hazard below; `closing` once that is reset (C2)."""
+
+    kind: ClassVar[str] = "circuit"
+    indexed: ClassVar[tuple[str, ...]] = ()
+    id: str
+    facility: str  # whose power would not go
+    closing: bool = False

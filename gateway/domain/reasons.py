@@ -100,6 +100,10 @@ _SENTENCES: dict[str, tuple[str, str]] = {
         "Outlet {outlet} drew too much current: it is off.",
     ),
     "hazard": ("充电桩{outlet}因安全原因已断电。", "Outlet {outlet} is off for safety."),
+    "breaker_open": (
+        "回路{circuit}的开关已断开：充电桩{outlet}未能断电。",
+        "The switch of circuit {circuit} was opened: outlet {outlet} would not go off.",
+    ),
     "no_session": ("没有正在进行的充电。", "There is no charging session."),
     "no_charge": ("没有充电授权。", "Nobody is authorised to charge here now."),
     "power_waits": ("线路容量已满，正在排队供电。", "The circuit is full: power comes in turn."),

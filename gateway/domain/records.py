@@ -65,6 +65,8 @@ class Fact(StrEnum):
     OUTLET_STATUS = "outlet.status"
     HAZARD = "outlet.hazard"
     HAZARD_RESET = "outlet.hazard_reset"
+    BREAKER_OPENED = "circuit.opened"
+    BREAKER_CLOSED = "circuit.closed"
     # utilization (U2)
     BUCKET_CLOSED = "utilization.bucket"
     BUCKET_AMENDED = "utilization.amended"

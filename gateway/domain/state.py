@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from gateway.domain.bookings import Authority, Booking, CommandSeen
 from gateway.domain.calls import Call, CallPointStatus, FireLatch
-from gateway.domain.charging import ChargingSession, MeterStatus, OutletStatus
+from gateway.domain.charging import ChargingSession, CircuitStatus, MeterStatus, OutletStatus
 from gateway.domain.entity import Entity
 from gateway.domain.faults import DeviceStatus, Fault
 from gateway.domain.reasons import Reason, reason
@@ -26,6 +26,7 @@ KINDS: dict[str, type[Entity]] = {
         Call,
         CallPointStatus,
         ChargingSession,
+        CircuitStatus,
         CommandSeen,
         Credential,
         DeviceStatus,

@@ -73,7 +73,8 @@ class Garage(World):
     """The standard court with two chargers, `car1` and `car2`, and two e-bike outlets."""
 
     def __init__(self, limit_a: int = 40, **charger_more: Any) -> None:
-        feeder = Circuit("garage", "building", (limit_a * 1_000,) * 3)
+        limit = (limit_a * 1_000,) * 3
+        feeder = Circuit("garage", "building", limit, breaker=ref("panel/breaker"))
         zone = FireZone("shed", "building", ref("panel/smoke"), (), outlets=("car1", "car2"))
         chargers = [charger("car1", **charger_more), charger("car2", **charger_more)]
         bikes = [station("bike1"), station("bike2")]

@@ -2,7 +2,8 @@
 
 import pytest
 from core.garage import Garage
-from core.harness import DESK
+from core.harness import DESK, UNKNOWN
+from core.sites import ref
 
 from gateway.domain.bookings import BookingStatus
 from gateway.domain.charging import (
@@ -235,6 +236,44 @@ def test_heat_read_twice_takes_the_power_and_latches(garage: Garage) -> None:
     )
     assert garage.tell(HazardResetAsked("car1", DESK)).accepted
     assert garage.type_pin("1111", "car1").accepted
+
+
+def test_a_charger_that_will_not_go_off_has_the_switch_above_it_opened(garage: Garage) -> None:
+    """C2: after five seconds; closed again once a named person has reset what was dangerous."""
+    garage.plug("car1")
+    garage.type_pin("1111")
+    garage.run(60)
+    garage.answer("car1/limit", *[UNKNOWN] * 100)
+    garage.read("car1/temperature", 80)
+    garage.run(6)  # read again after two
+    assert garage.wanted("panel/breaker") is None
+    garage.run(4)
+    opened = garage.last(Fact.BREAKER_OPENED).data
+    assert (opened["circuit"], opened["facility"], opened["hazard"]) == (
+        "garage",
+        "car1",
+        "too_hot",
+    )
+    assert garage.readings.latest(ref("panel/breaker")).value is False
+    assert "breaker_open:garage" in garage.faults()
+    garage.read("car1/temperature", 30)
+    garage.wires.clear()
+    garage.run(20 * 60, step_s=10)
+    assert garage.readings.latest(ref("panel/breaker")).value is False
+    assert garage.tell(HazardResetAsked("car1", DESK)).accepted
+    garage.run(20)
+    assert garage.readings.latest(ref("panel/breaker")).value is True
+    assert garage.facts(Fact.BREAKER_CLOSED)
+    assert garage.wanted("panel/breaker") is None
+
+
+def test_a_switch_that_somebody_opened_by_hand_is_left_alone(garage: Garage) -> None:
+    garage.read("panel/breaker", False)
+    garage.run(60)
+    garage.restart()
+    garage.run(60)
+    assert garage.readings.latest(ref("panel/breaker")).value in (False, None)
+    assert not [w for _, w in garage.writes if w.ref == ref("panel/breaker")]
 
 
 def test_a_single_over_current_may_be_tried_again_a_second_latches(garage: Garage) -> None:
