@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+COMPILE = ROOT / "config" / "deploy" / "compile.py"
 STOP_S = 10.0
 
 
@@ -26,11 +27,11 @@ def rss_mb(process: int) -> float:
 
 
 def as_on_site(bytecode: Path) -> None:
-    """From now on processes run as the service unit has it, with bytecode of their own there."""
+    """From now on processes run as an installation has it, with bytecode of their own there."""
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     os.environ["PYTHONPYCACHEPREFIX"] = str(bytecode)
-    os.environ["PYTHONNODEBUGRANGES"] = "1"
     os.environ["COMMONS_CLOCK"] = "synchronised"
+    subprocess.run([sys.executable, "-X", "no_debug_ranges", COMPILE], check=True)
 
 
 def gateway(site: Path, data: Path) -> "subprocess.Popen[bytes]":
