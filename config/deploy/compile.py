@@ -1,7 +1,8 @@
-"""Compile what the daemon runs, once, at its installation: its own user may not, and memory is small.
+"""Compile what the daemon runs, once, at its installation: its own user may not.
 
-Libraries lose their docstrings, which nothing on site reads (4 MB); ours keep them, for the API tells
-them, and their asserts. To be run with `-X no_debug_ranges`: tracebacks then name lines, not columns.
+Libraries lose their docstrings, which nothing on site reads (4 MB of memory); ours keep them, for
+the API tells them, and their asserts. To be run with `-X no_debug_ranges`: tracebacks then name
+lines, not columns.
 """
 
 import py_compile
