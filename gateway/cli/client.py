@@ -43,9 +43,19 @@ class Api:
         except httpx.HTTPError as error:
             fail(f"the gateway does not answer at {self._client.base_url}: {error}", UNREACHABLE)
         if response.is_error:
-            body = response.json() if response.content else {}
-            fail(body.get("detail") or body.get("title") or response.reason_phrase, REFUSED)
+            fail(_problem(response), REFUSED)
         return response
+
+
+def _problem(response: Any) -> str:
+    """What was wrong, a line for each member: found, and expected."""
+    body = response.json() if response.content else {}
+    wrong = [
+        f"{one['field'].removeprefix('body.')}: found {one['found']}, expected {one['expected']}"
+        for one in body.get("errors") or ()
+    ]
+    said = body.get("detail") or body.get("title") or response.reason_phrase
+    return "\n".join(wrong or [said])
 
 
 @contextmanager

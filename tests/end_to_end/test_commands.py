@@ -34,6 +34,10 @@ async def test_the_desk_answers_a_call_from_the_terminal(here: Court) -> None:
     assert await here.town.press("study_help")
     await here.sees("/calls", lambda calls: calls)
     (call,) = await said("call", "list", *data)
+    wrong = ("call", "clear", call["id"], "--as", "Dora", "--outcome", "nonsense", *data)
+    code, _, error = await commons(*wrong)
+    assert code == 1
+    assert error.startswith("outcome: found nonsense, expected 'genuine', 'false', 'test'")
     for words in (
         ("ack", call["id"], "--as", "Dora"),
         ("attend", call["id"], "--as", "Dora", "--responder", "Rolf"),
