@@ -95,8 +95,8 @@ def restore(
         manifest = _manifest(packed, source)
         if folder.database.exists() and not replace:
             raise StoreError(
-                f"{folder.path} has a journal already: say that it is to be replaced, "
-                "or name an empty folder"
+                f"{folder.path} has a journal already: name an empty folder, "
+                "or have it replaced (--replace)"
             )
         with TemporaryDirectory(dir=folder.path) as scratch:
             for name, digest in manifest.files.items():
