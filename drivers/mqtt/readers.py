@@ -53,7 +53,7 @@ class CredentialRoute:
         self._allowance = Allowance(state)
         self._paths = {
             column: split(spec.binding[column])
-            for column in ("pin", "card", "pass", "identifier", "at")
+            for column in ("pin", "card", "pass", "identifier", "outlet", "at")
             if column in spec.binding
         }
 
@@ -69,6 +69,7 @@ class CredentialRoute:
             if not self._allowance.spend():
                 return False
             presented = self._presented(body)
+            outlet = self._text(body, "outlet")
         except (ValueError, RecursionError, MalformedError):
             state.garbage()
             return False
@@ -81,7 +82,7 @@ class CredentialRoute:
             if answer is not None and not stalled:
                 answer(_STALE)  # more likely the reader's clock than the person is late
             return False
-        state.sink.presented(CredentialPresented(self._ref, presented), answer)
+        state.sink.presented(CredentialPresented(self._ref, presented, facility=outlet), answer)
         return False
 
     def _presented(self, body: dict[str, Any]) -> Presented:

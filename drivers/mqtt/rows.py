@@ -11,7 +11,7 @@ Columns of a point, beside the common ones:
 | `limits` | least and greatest plausible value; beyond them a report is garbage |
 | `momentary` | a message that holds it is a happening; it has no standing value |
 | `detail` | what else of the message goes with a happening: name → path |
-| `pin`, `card`, `pass`, `identifier`, `at` | of a presented credential: paths to whichever comes |
+| `pin`, `card`, `pass`, `identifier`, `outlet`, `at` | paths to what of a credential comes |
 | `feedback_topic`, `feedback` | where a reader is answered, and what it is told: name → path |
 | `set_topic`, `set_payload` | how it is written; a payload, or one by value |
 | `get_topic`, `get_payload` | how it is asked for |
@@ -39,6 +39,7 @@ COLUMNS = frozenset(
         "card",
         "pass",
         "identifier",
+        "outlet",
         "at",
         "feedback_topic",
         "feedback",

@@ -14,23 +14,23 @@ from gateway.domain.uses import Use, uses
 
 
 def outlets_at(draft: Draft, event: CredentialPresented) -> tuple[Facility, ...]:
-    """The outlets that a credential may be meant for; none where it is meant for a door."""
+    """The outlets at a reader, or the one that is named; none where a door is meant."""
     site = draft.site
-    named = site.facilities.get(event.facility)
     if event.reader is None:
+        named = site.facilities.get(event.facility)
         return (named,) if named and named.outlet and not event.door else ()
     used = uses(site).get(event.reader, ())
-    found = [site.facilities[u.owner] for u in used if u.use is Use.OUTLET_READER]
-    return (named,) if named in found else tuple(found)
+    return tuple(site.facilities[u.owner] for u in used if u.use is Use.OUTLET_READER)
 
 
 def present(draft: Draft, event: CredentialPresented, here: tuple[Facility, ...]) -> Reply:
     """Decide on a credential at outlets: whose session runs here stops it, else starts one."""
-    mine = _own_session(draft, event.presented, here)
+    meant = _meant(here, event.facility)
+    mine = _own_session(draft, event.presented, meant)
     if mine is not None:
         charging.stop(draft, mine, StopReason.LOCAL)
         return _accepted("charging_stopped", mine)
-    return start(draft, event, here)
+    return start(draft, event, meant) if meant else _which(here)
 
 
 def start(draft: Draft, event: CredentialPresented, here: tuple[Facility, ...]) -> Reply:
@@ -48,8 +48,7 @@ def start(draft: Draft, event: CredentialPresented, here: tuple[Facility, ...]) 
     guessing.forgive(draft, slows)
     chosen = _named(here, found) or _choose(draft, here)
     if chosen is None:
-        names = ", ".join(facility.name.en for facility in here)
-        return Reply(Result.REJECTED, reason("choose_outlet", outlets=names))
+        return _which(here)
     refusal = _hindrance(draft, chosen)
     if refusal is not None:
         return _refuse(draft, event.presented, (chosen,), refusal)
@@ -78,6 +77,19 @@ def _own_session(
     subjects = grounds.subjects_of(draft, presented)
     running = (outlets.session_at(draft, facility.id) for facility in here)
     return next((s for s in running if s is not None and s.subject in subjects), None)
+
+
+def _meant(here: tuple[Facility, ...], name: str) -> tuple[Facility, ...]:
+    """The outlets that are called so, by id or by the number it ends in; all where none is said."""
+    if not name:
+        return here
+    return tuple(one for one in here if name in (one.id, one.id.rpartition("_")[2]))
+
+
+def _which(here: tuple[Facility, ...]) -> Reply:
+    """Nobody can tell which outlet is meant."""
+    names = ", ".join(facility.name.en for facility in here)
+    return Reply(Result.REJECTED, reason("choose_outlet", outlets=names))
 
 
 def _named(here: tuple[Facility, ...], ground: Ground) -> Facility | None:

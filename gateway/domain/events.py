@@ -48,7 +48,7 @@ class CredentialPresented:
     reader: PointRef | None
     presented: Presented
     door: str = ""
-    facility: str = ""  # the API may name what the person wants to use
+    facility: str = ""  # what the person wants to use; at a reader it may be its number
     actor: Actor | None = None
 
 

@@ -88,6 +88,7 @@ def test_two_free_outlets_ask_which(garage: Garage) -> None:
     reply = garage.type_pin("1111")
     assert reply.reason.code == "choose_outlet"
     assert "car1, car2" in reply.reason.en
+    assert garage.type_pin("1111", "car9").reason.code == "choose_outlet"
     garage.plug("car2")
     assert garage.type_pin("1111").data["facility"] == "car2"
 

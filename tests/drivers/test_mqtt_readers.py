@@ -47,6 +47,15 @@ async def test_pins_cards_and_passes_become_what_they_are(broker: Broker, wire: 
     assert not rig.sink.readings  # a credential is no reading
 
 
+async def test_which_outlet_is_meant_comes_with_the_credential(broker: Broker, wire: Wire) -> None:
+    async with Rig(broker, [KEYPAD]).running() as rig:
+        wire.say(TOPIC, {"pin": "482913", "outlet": 3})
+        wire.say(TOPIC, {"card": "04A29F1B", "outlet": "bike_3"})
+        wire.say(TOPIC, {"pin": "482913", "outlet": ["3"]})
+        await until(lambda: rig.sink.counts["garbage"])
+    assert [event.facility for event in rig.sink.credentials] == ["3", "bike_3"]
+
+
 async def test_a_pin_that_a_broker_kept_opens_nothing(broker: Broker, wire: Wire) -> None:
     wire.say(TOPIC, {"pin": "111111"}, retain=True)
     async with Rig(broker, [KEYPAD]).running():
