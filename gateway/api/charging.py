@@ -6,7 +6,7 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 from pydantic import Field
 
-from gateway.api import setpoints
+from gateway.api import circuits, setpoints
 from gateway.api.actions import ACTION, act
 from gateway.api.auth import Anybody, Caller, OnSite
 from gateway.api.common import Asked, FaultShown, NameShown, Person, Shown, each
@@ -191,17 +191,10 @@ def _outlet(parts: Gateway, facility: Facility, caller: Caller, wanted: Wanted) 
         session=_session(parts, session, caller) if session is not None and seen else None,
         granted_ma=status.granted_ma,
         counted_ma=status.counted_ma,
-        power_w=_number(parts, found.points.power),
+        power_w=circuits.number(parts, found.points.power),
         setpoint=setpoints.show(parts, wanted[drive], caller) if drive in wanted else None,
         faults=_faults(parts, facility, drive),
     )
-
-
-def _number(parts: Gateway, ref: PointRef | None) -> float | None:
-    reading = parts.views.readings.latest(ref) if ref is not None else None
-    if reading is None or not reading.good or not isinstance(reading.value, int | float):
-        return None
-    return reading.value
 
 
 def _faults(parts: Gateway, facility: Facility, drive: PointRef) -> list[FaultShown]:

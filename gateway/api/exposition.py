@@ -1,16 +1,19 @@
 """Metrics as Prometheus reads them, made when asked for: no label whose values grow with use."""
 
+import math
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from gateway.api.circuits import load_ma, number
 from gateway.api.parts import Gateway
 from gateway.api.status import JournalShown
 from gateway.domain.calls import Call, CallState
+from gateway.domain.charging import MeterStatus, OutletStatus
 from gateway.domain.faults import Fault, Health
 from gateway.domain.now import Trust
 from gateway.domain.utilization import Usage, UtilizationState
@@ -51,6 +54,8 @@ class _Everything(Collector):
         trusts = {one.value: int(one is trust) for one in Trust}
         yield _gauge("clock_trust", "1 for how the clock is trusted.", "trust", trusts)
         yield self._facilities()
+        yield from self._outlets()
+        yield from self._circuits()
         yield _one("desk_pages", "Desk pages that are open.", self.parts.desk.pages)
         yield from self._journal()
 
@@ -92,6 +97,32 @@ class _Everything(Collector):
                 family.add_metric([facility, state.value], int(state is found))
         return family
 
+    def _outlets(self) -> Iterator[Metric]:
+        """What each outlet draws and may draw, and what its register says; NaN: not known."""
+        site, state = self.parts.views.site, self.parts.views.state
+        found = {id_: one.outlet for id_, one in site.facilities.items() if one.outlet is not None}
+        power = {id_: number(self.parts, one.points.power) for id_, one in found.items()}
+        meters = {id_: state.get(MeterStatus, id_) for id_ in found}
+        energy = {id_: one.latest_wh if one is not None else None for id_, one in meters.items()}
+        statuses = {id_: state.get(OutletStatus, id_) for id_ in found}
+        granted = {id_: one.granted_ma if one is not None else 0 for id_, one in statuses.items()}
+        label = "facility"
+        yield _gauge("outlet_power_w", "The power an outlet draws.", label, power)
+        yield _gauge("outlet_energy_wh", "The energy register of an outlet.", label, energy)
+        yield _gauge("outlet_granted_ma", "What an outlet may draw a phase.", label, granted)
+
+    def _circuits(self) -> Iterator[Metric]:
+        """What flows on each phase of each circuit, and what may (C4)."""
+        labels = ["circuit", "phase"]
+        load = GaugeMetricFamily("commons_circuit_load_ma", "What flows on a phase.", labels=labels)
+        limit = GaugeMetricFamily("commons_circuit_limit_ma", "What may flow.", labels=labels)
+        for circuit in self.parts.views.site.circuits.values():
+            flows, _ = load_ma(self.parts, circuit)
+            for phase, (flow, most) in enumerate(zip(flows, circuit.limit_ma, strict=True), 1):
+                load.add_metric([circuit.id, f"L{phase}"], flow)
+                limit.add_metric([circuit.id, f"L{phase}"], most)
+        yield from (load, limit)
+
     def _health(self) -> Iterator[Metric]:
         equipment, health = self.parts.views.site.equipment, self.parts.views.health()
         up = {id_: int(health.get(f"link:{id_}") is Health.ONLINE) for id_ in equipment.links}
@@ -109,10 +140,12 @@ class _Everything(Collector):
         yield family
 
 
-def _gauge(name: str, what: str, label: str, values: dict[str, int]) -> GaugeMetricFamily:
+def _gauge(
+    name: str, what: str, label: str, values: Mapping[str, float | None]
+) -> GaugeMetricFamily:
     family = GaugeMetricFamily(f"commons_{name}", what, labels=[label])
-    for value, count in sorted(values.items()):
-        family.add_metric([value], count)
+    for value, found in sorted(values.items()):
+        family.add_metric([value], math.nan if found is None else found)
     return family
 
 

@@ -13,7 +13,7 @@ from gateway.core.faults import close_fault, open_fault
 from gateway.domain.charging import CircuitStatus, HazardState, OutletStatus
 from gateway.domain.now import SECOND_MS, Elapsed
 from gateway.domain.points import PointRef
-from gateway.domain.power import Circuit
+from gateway.domain.power import Circuit, upwards
 from gateway.domain.reasons import reason
 from gateway.domain.records import Fact
 from gateway.domain.site import Facility
@@ -98,9 +98,6 @@ def _close(draft: Draft, circuit: Circuit) -> None:
 
 def _switched_above(draft: Draft, facility: Facility) -> Iterator[Circuit]:
     """The circuits above an outlet that have a switch, the nearest first."""
-    at: str | None = outlets.outlet_of(facility).load.circuit
-    while at is not None:
-        circuit = draft.site.circuits[at]
+    for circuit in upwards(draft.site.circuits, outlets.outlet_of(facility).load.circuit):
         if circuit.breaker is not None:
             yield circuit
-        at = circuit.parent

@@ -1,5 +1,6 @@
 """Circuits and the loads on them (RULES C4). Currents are whole mA a phase."""
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -51,3 +52,11 @@ class Circuit:
     meter: tuple[PointRef, ...] = ()
     soft_percent: int = 90  # no switched load starts above it
     breaker: PointRef | None = None  # a level: false opens it (C2)
+
+
+def upwards(circuits: Mapping[str, Circuit], circuit: str) -> Iterator[Circuit]:
+    """A circuit and those that feed it, the nearest first."""
+    at: str | None = circuit
+    while at is not None:
+        yield circuits[at]
+        at = circuits[at].parent

@@ -1,9 +1,18 @@
 """Metrics: what Prometheus reads, with no label that grows with use."""
 
-from api.api_rig import Rig
+import math
+from dataclasses import replace
+from pathlib import Path
+
+from api.api_rig import Rig, api_site, served
+from fixtures.waiting import until
 from prometheus_client.parser import text_string_to_metric_families
 
+from gateway.domain.charging import Meter, MeterStatus, Outlet, OutletPoints
 from gateway.domain.faults import Health
+from gateway.domain.points import PointRef
+from gateway.domain.power import Circuit, Load, LoadKind
+from gateway.domain.site import BookingPolicy, Facility, Name
 
 
 async def scrape(rig: Rig) -> dict[tuple[str, tuple[str, ...]], float]:
@@ -53,3 +62,44 @@ async def test_a_lost_store_is_seen(rig: Rig) -> None:
     rig.break_store()
     await rig.post("/api/v1/calls", {"place": "study_room"})
     assert (await scrape(rig))["commons_storage_lost", ()] == 1
+
+
+async def test_what_outlets_draw_and_circuits_carry_is_measured(tmp_path: Path) -> None:
+    """An outlet that is not read is not a number, and no zero."""
+    circuit = Circuit("feeder", "compound", (16_000,) * 3, other_ma=(1_000, 0, 0))
+    points = OutletPoints(
+        switch=PointRef("board", "relay_7"),
+        power=PointRef("board", "power"),
+        currents=(PointRef("board", "current"),),
+    )
+    load = Load("feeder", LoadKind.SWITCHED, (2,), minimum_ma=5_000, maximum_ma=5_000)
+    meter = Meter(PointRef("board", "energy"))
+    socket = Facility(
+        "socket",
+        "compound",
+        Name("插座", "Socket"),
+        BookingPolicy.NONE,
+        outlet=Outlet(points, load, meter),
+    )
+    site = api_site()
+    facilities = {**site.facilities, socket.id: socket}
+    site = replace(site, facilities=facilities, circuits={circuit.id: circuit})
+    async with served(tmp_path, site) as rig:
+        assert math.isnan((await scrape(rig))["commons_outlet_power_w", ("socket",)])
+        for point, value in (("power", 160.0), ("current", 696), ("energy", 4_711)):
+            rig.read(f"board/{point}", value)
+        rig.read("board/relay_7", True)
+        await until(lambda: rig.engine.state.get(MeterStatus, "socket"))
+        found = await scrape(rig)
+        assert found["commons_outlet_power_w", ("socket",)] == 160
+        assert found["commons_outlet_energy_wh", ("socket",)] == 4_711
+        assert found["commons_outlet_granted_ma", ("socket",)] == 0
+        loads = [found["commons_circuit_load_ma", ("feeder", f"L{n}")] for n in (1, 2, 3)]
+        assert loads == [1_000, 696, 0]
+        assert found["commons_circuit_limit_ma", ("feeder", "L1")] == 16_000
+        (shown,) = (await rig.get("/api/v1/circuits")).json()
+        assert (shown["load_ma"], shown["metered"], shown["outlets"]) == (
+            [1_000, 696, 0],
+            False,
+            ["socket"],
+        )

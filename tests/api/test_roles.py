@@ -91,6 +91,7 @@ OPERATIONS = [
         f"{BOOKING_ANY}/extension",
     ),
     Operation("GET", f"{API}/outlets", EVERYBODY),
+    Operation("GET", f"{API}/circuits", EVERYBODY),
     Operation("GET", f"{API}/outlets/study", EVERYBODY, template=OUTLET_ANY),
     Operation(
         "POST",
