@@ -7,6 +7,7 @@ Rules:
 """
 
 import hashlib
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -102,8 +103,14 @@ def digest_of_texts(texts: Mapping[str, str]) -> str:
 def _files(folder: Path) -> Iterator[Path]:
     yield from (folder / name for name in SINGLE if (folder / name).exists())
     for name in FOLDERS:
-        yield from sorted((folder / name).glob("*.yaml"))
-        yield from sorted((folder / name).glob("*.yml"))
+        for ending in ("yaml", "yml"):
+            yield from sorted((folder / name).glob(f"*.{ending}"), key=_counted)
+
+
+def _counted(path: Path) -> list[tuple[int, str]]:
+    """As people count: `bike_2` before `bike_10`."""
+    parts = re.findall(r"\d+|\D+", path.name)
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
 
 
 def _child(node: Node | None, step: str | int) -> tuple[str | int, int, Node] | None:

@@ -20,7 +20,8 @@ def check_premises(draft: Draft) -> None:
             said = f"found a circle: {' in '.join(way)}; expected a tree of places"
             draft.wrong(item, ("parent",), said)
     for facility, its in draft.valid(FacilityFile):
-        if its.booking is BookingPolicy.REQUIRED and not its.sensors:
+        unseen = not its.sensors and its.outlet is None  # who charges is seen by that
+        if its.booking is BookingPolicy.REQUIRED and unseen:
             said = "needs a booking, but no sensor sees presence: no no-show can be judged"
             draft.wrong(facility, (), said, "B6", warns=True)
         for number, sensor in enumerate(its.sensors):

@@ -2,7 +2,19 @@
 
 import typer
 
-from gateway.cli import calls, demo, devices, journal, report, running, scan, site, tokens
+from gateway.cli import (
+    calls,
+    demo,
+    devices,
+    fire,
+    journal,
+    outlets,
+    report,
+    running,
+    scan,
+    site,
+    tokens,
+)
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -23,6 +35,8 @@ app.command()(journal.restore)
 devices.app.command()(scan.scan)
 app.add_typer(devices.app, name="devices")
 app.add_typer(calls.app, name="call")
+app.add_typer(fire.app, name="fire")
+app.add_typer(outlets.app, name="outlet")
 app.add_typer(journal.app, name="journal")
 app.add_typer(tokens.app, name="token")
 
