@@ -1,16 +1,19 @@
-# Two commands: `make demo` and `make test`. Both install what they need, and say so.
+# `make demo`, `make test`, and `make prove` for the long proofs. Each installs what it needs, and says so.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: demo test lint bench clean system-test
+.PHONY: demo test prove lint bench clean system-test
 
 demo: $(VENV)/.run
 	@$(BIN)/commons demo
 
 test: $(VENV)/.dev system-test
 	@$(BIN)/python tests/run.py
+
+prove: $(VENV)/.dev system-test
+	@$(BIN)/python tests/run.py --prove
 
 lint: $(VENV)/.dev
 	@$(BIN)/python tests/run.py lint types layering
@@ -47,6 +50,9 @@ system-test:
 	@ls /usr/lib/*/faketime/libfaketime.so.1 >/dev/null 2>&1 || { \
 	  echo "installing faketime with apt"; \
 	  $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq faketime; }
+	@command -v cc >/dev/null || { \
+	  echo "installing gcc and libc6-dev with apt"; \
+	  $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq gcc libc6-dev; }
 
 clean:
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

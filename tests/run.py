@@ -1,8 +1,17 @@
-"""Run the parts of the test suite, each with its budget, and print what each took."""
+"""Run the parts of the test suite, each with its budget, and print what each took.
 
+`run.py` runs the short parts, `run.py --prove` the long ones: the same tests at other sizes, which
+`fixtures.sizes` reads from the environment. Parts that mostly wait run beside the others, for they
+leave the processor to them.
+"""
+
+import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -10,44 +19,99 @@ BIN = Path(sys.executable).parent
 
 PYTEST = [str(BIN / "python"), "-m", "pytest"]
 
-# part: (budget in seconds, command)
-PARTS: dict[str, tuple[int, list[str]]] = {
-    "lint": (20, [f"{BIN}/ruff", "check", "-q", "."]),
-    "format": (20, [f"{BIN}/ruff", "format", "--check", "-q", "."]),
-    "types": (90, [f"{BIN}/mypy"]),
-    "layering": (20, [f"{BIN}/lint-imports", "--no-logo"]),
-    "architecture": (20, [*PYTEST, "tests/architecture"]),
-    "config": (60, [*PYTEST, "tests/config", "tests/codec"]),
-    "core": (60, [*PYTEST, "tests/core"]),
-    "drivers": (90, [*PYTEST, "tests/drivers"]),
-    "runtime": (30, [*PYTEST, "tests/runtime"]),
-    "store": (60, [*PYTEST, "tests/store"]),
-    "security": (20, [*PYTEST, "tests/security"]),
-    "uplink": (60, [*PYTEST, "tests/uplink"]),
-    "api": (60, [*PYTEST, "tests/api"]),
-    "simulation": (120, [*PYTEST, "tests/simulation"]),
-    "end to end": (180, [*PYTEST, "tests/end_to_end"]),
+
+@dataclass(frozen=True)
+class Part:
+    """A command with its budget in seconds. `waits`: most of the time, for something."""
+
+    budget: int
+    command: list[str]
+    waits: bool = False
+    sizes: Mapping[str, str] = field(default_factory=dict)
+
+
+PARTS: dict[str, Part] = {
+    "lint": Part(20, [f"{BIN}/ruff", "check", "-q", "."]),
+    "format": Part(20, [f"{BIN}/ruff", "format", "--check", "-q", "."]),
+    "types": Part(90, [f"{BIN}/mypy"]),
+    "layering": Part(20, [f"{BIN}/lint-imports", "--no-logo"]),
+    "architecture": Part(20, [*PYTEST, "tests/architecture"]),
+    "config": Part(60, [*PYTEST, "tests/config", "tests/codec"]),
+    "core": Part(60, [*PYTEST, "tests/core"]),
+    "drivers": Part(90, [*PYTEST, "tests/drivers"]),
+    "runtime": Part(30, [*PYTEST, "tests/runtime"]),
+    "store": Part(60, [*PYTEST, "tests/store"]),
+    "security": Part(20, [*PYTEST, "tests/security"]),
+    "uplink": Part(60, [*PYTEST, "tests/uplink"]),
+    "api": Part(60, [*PYTEST, "tests/api"]),
+    "simulation": Part(120, [*PYTEST, "tests/simulation"]),
+    "end to end": Part(180, [*PYTEST, "tests/end_to_end"]),
 }
+
+# The same, and more of it: about an hour. Only what has another size than above, or is not there.
+PROOFS: dict[str, Part] = {}
+
+
+@dataclass(frozen=True)
+class Row:
+    """What became of a part."""
+
+    part: str
+    took: float
+    budget: int
+    code: int
+
+    @property
+    def result(self) -> str:
+        """In words."""
+        said = "ok" if self.code == 0 else f"FAILED (exit {self.code})"
+        return said + ("  OVER" if self.took > self.budget else "")
 
 
 def main(wanted: list[str]) -> int:
     """Run the wanted parts (all if none is named); the number of parts that failed."""
+    listed = PROOFS if "--prove" in wanted else PARTS
+    wanted = [name for name in wanted if name != "--prove"]
+    if unknown := set(wanted) - set(listed):
+        sys.exit(f"no such part: {', '.join(sorted(unknown))}; expected of {', '.join(listed)}")
+    chosen = {name: part for name, part in listed.items() if not wanted or name in wanted}
+    began = time.monotonic()
+    with ThreadPoolExecutor(2) as lanes:
+        running = [
+            lanes.submit(_run_lane, [(n, p) for n, p in chosen.items() if p.waits is waits])
+            for waits in (True, False)
+        ]
+    rows = [row for lane in running for row in lane.result()]
+    _print_table(rows, time.monotonic() - began)
+    return sum(row.code != 0 for row in rows)
+
+
+def _run_lane(parts: Iterable[tuple[str, Part]]) -> list[Row]:
+    """Run parts one after the other; what one says is printed in one piece when it ends."""
     rows = []
-    for part, (budget, command) in PARTS.items():
-        if wanted and part not in wanted:
-            continue
-        print(f"== {part}", flush=True)
+    for name, part in parts:
         began = time.monotonic()
-        code = subprocess.run(command, cwd=ROOT, check=False).returncode
-        rows.append((part, time.monotonic() - began, budget, code))
+        done = subprocess.run(
+            part.command,
+            cwd=ROOT,
+            check=False,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **part.sizes},
+        )
+        rows.append(Row(name, time.monotonic() - began, part.budget, done.returncode))
+        sys.stdout.write(f"== {name}\n{done.stdout.decode(errors='replace')}")
+        sys.stdout.flush()
+    return rows
+
+
+def _print_table(rows: list[Row], took: float) -> None:
     print(f"\n{'part':<14}{'took':>8}{'budget':>9}  result")
-    for part, took, budget, code in rows:
-        result = "ok" if code == 0 else f"FAILED (exit {code})"
-        print(f"{part:<14}{took:>6.1f} s{budget:>7} s  {result}{'  OVER' if took > budget else ''}")
-    failed = sum(code != 0 for *_, code in rows)
-    print(f"{'together':<14}{sum(row[1] for row in rows):>6.1f} s")
+    for row in rows:
+        print(f"{row.part:<14}{row.took:>6.1f} s{row.budget:>7} s  {row.result}")
+    failed = sum(row.code != 0 for row in rows)
+    print(f"{'together':<14}{took:>6.1f} s")
     print(f"{len(rows) - failed} passed, {failed} failed")
-    return failed
 
 
 if __name__ == "__main__":
