@@ -16,7 +16,7 @@ from gateway.domain.events import (
 )
 from gateway.domain.faults import Health
 from gateway.domain.feedback import Answer
-from gateway.domain.now import Now
+from gateway.domain.now import ClockStanding, Now
 from gateway.domain.points import (
     Freshness,
     PointRef,
@@ -47,6 +47,10 @@ class Clock(Protocol):
 
     def wall_ms(self) -> int:
         """UTC milliseconds as the wall clock has them, trusted or not."""
+        ...
+
+    def standing(self) -> ClockStanding:
+        """How far wall time is believed, why, and since when."""
         ...
 
 
@@ -318,8 +322,8 @@ class Views(Protocol):
         """Why the store cannot be written; empty when it can."""
         ...
 
-    def trust_since_ms(self) -> int | None:
-        """Wall time since which the clock is trusted, or not; None: since before the start."""
+    def clock(self) -> ClockStanding:
+        """How far the wall clock is believed, why, and since when."""
         ...
 
 

@@ -15,7 +15,7 @@ from gateway.api.status import JournalShown
 from gateway.domain.calls import Call, CallState
 from gateway.domain.charging import MeterStatus, OutletStatus
 from gateway.domain.faults import Fault, Health
-from gateway.domain.now import Trust
+from gateway.domain.now import Basis, Trust
 from gateway.domain.utilization import Usage, UtilizationState
 
 OPEN = [state for state in CallState if state is not CallState.CLEARED]
@@ -50,14 +50,26 @@ class _Everything(Collector):
         faults = Counter(fault.reason.code for fault in views.state.all(Fault))
         yield _gauge("faults_open", "Open faults.", "code", faults)
         yield _one("storage_lost", "1 while the store is lost.", int(bool(views.storage_lost())))
-        trust = views.now().trust
-        trusts = {one.value: int(one is trust) for one in Trust}
-        yield _gauge("clock_trust", "1 for how the clock is trusted.", "trust", trusts)
+        yield from self._clock()
         yield self._facilities()
         yield from self._outlets()
         yield from self._circuits()
         yield _one("desk_pages", "Desk pages that are open.", self.parts.desk.pages)
         yield from self._journal()
+
+    def _clock(self) -> Iterator[Metric]:
+        """How far the wall clock is trusted, why, since when, and how far it can be off."""
+        clock = self.parts.views.clock()
+        trusts = {one.value: int(one is clock.trust) for one in Trust}
+        yield _gauge("clock_trust", "1 for how the clock is trusted.", "trust", trusts)
+        bases = {one.value: int(one is clock.basis) for one in Basis}
+        yield _gauge("clock_basis", "1 for what that rests on.", "basis", bases)
+        what = "Since when both are so."
+        yield _one("clock_since_timestamp_seconds", what, clock.since_ms / 1000)
+        if clock.error_ms is not None and clock.synchronised_ms is not None:
+            yield _one("clock_error_seconds", "How far it can be off.", clock.error_ms / 1000)
+            what = "When a trusted source last set it."
+            yield _one("clock_set_timestamp_seconds", what, clock.synchronised_ms / 1000)
 
     def _journal(self) -> Iterator[Metric]:
         if self.journal.head is not None and self.journal.distance is not None:
@@ -149,5 +161,5 @@ def _gauge(
     return family
 
 
-def _one(name: str, what: str, value: int) -> GaugeMetricFamily:
+def _one(name: str, what: str, value: float) -> GaugeMetricFamily:
     return GaugeMetricFamily(f"commons_{name}", what, value=value)

@@ -9,14 +9,15 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel
 
 from gateway.api.auth import Staff
-from gateway.api.common import Shown
+from gateway.api.common import ReasonShown, Shown
 from gateway.api.parts import Gateway, Parts
 from gateway.domain.bookings import Authority
 from gateway.domain.calls import Call
 from gateway.domain.errors import StoreError
 from gateway.domain.events import CallerFine, Stream
 from gateway.domain.faults import Fault, Health
-from gateway.domain.now import Trust
+from gateway.domain.now import ClockStanding, Now, Trust
+from gateway.domain.reasons import reason
 from gateway.ports import JournalReader
 
 router = APIRouter(tags=["gateway"])
@@ -27,12 +28,34 @@ ALIVE_WITHIN_S = 2.0
 
 
 class ClockShown(Shown):
-    """The wall clock: how far it is trusted, since when, and in which timeline."""
+    """The wall clock: how far it is trusted, why, since when, and in which timeline.
+
+    `at_start`: it was so when the gateway started, at `since_ms`. `error_ms`: how far it can be off
+    by now. `synchronised_ms`: when a trusted source last set it. None where nobody can tell.
+    """
 
     trust: Trust
-    since_ms: int | None
+    why: ReasonShown
+    since_ms: int
+    at_start: bool
+    error_ms: int | None
+    synchronised_ms: int | None
     timeline: int
     wall_ms: int
+
+    @classmethod
+    def of(cls, standing: ClockStanding, now: Now) -> "ClockShown":
+        """The clock at this instant."""
+        return cls(
+            trust=standing.trust,
+            why=ReasonShown.of(reason(f"clock_{standing.basis.value}")),
+            since_ms=standing.since_ms,
+            at_start=standing.at_start,
+            error_ms=standing.error_ms,
+            synchronised_ms=standing.synchronised_ms,
+            timeline=now.timeline,
+            wall_ms=now.wall_ms,
+        )
 
 
 class StorageShown(Shown):
@@ -107,12 +130,7 @@ async def status(parts: Parts, _: Staff) -> StatusShown:
         version=parts.version,
         python=platform.python_version(),
         boot=now.boot,
-        clock=ClockShown(
-            trust=now.trust,
-            since_ms=views.trust_since_ms(),
-            timeline=now.timeline,
-            wall_ms=now.wall_ms,
-        ),
+        clock=ClockShown.of(views.clock(), now),
         storage=StorageShown(lost=bool(lost), why=lost),
         journal=await journal_of(parts),
         applied={stream.value: _applied(parts, stream) for stream in Stream},

@@ -13,6 +13,7 @@ from gateway.cli import (
     running,
     scan,
     site,
+    status,
     tokens,
 )
 
@@ -24,7 +25,7 @@ app = typer.Typer(
     "not as it should be, 2 wrong use or a wrong site, 3 the gateway cannot be reached.",
 )
 app.command()(running.run)
-app.command()(running.status)
+app.command()(status.status)
 app.command()(site.check)
 app.command()(report.report)
 app.command()(demo.demo)

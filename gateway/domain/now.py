@@ -17,6 +17,36 @@ class Trust(StrEnum):
     UNTRUSTED = "untrusted"
 
 
+class Basis(StrEnum):
+    """What the trust in the wall clock rests on, or what took it away."""
+
+    KERNEL = "kernel"  # it says that a time source sets the clock
+    VOUCHED = "vouched"  # whoever runs the gateway says so
+    HELD = "held"  # synchronised before, and nothing has moved it since
+    HARDWARE = "hardware"  # over a power cut, by a hardware clock that agreed before
+    NOBODY = "nobody"  # no source has vouched for it yet
+    DISOWNED = "disowned"  # whoever runs the gateway says that it is not to be believed
+    STEPPED = "stepped"  # somebody whom nobody trusts has set it
+    WORN = "worn"  # held over for so long that it may be minutes off
+
+
+@dataclass(frozen=True, slots=True)
+class ClockStanding:
+    """How far the wall clock is believed, why, and since when.
+
+    `at_start`: it was so when the gateway started, which is what `since_ms` says then.
+    `error_ms`: how far it can be off by now; None where nobody can tell. `synchronised_ms`: when a
+    trusted source last set it.
+    """
+
+    trust: Trust
+    basis: Basis
+    since_ms: int
+    at_start: bool
+    error_ms: int | None
+    synchronised_ms: int | None
+
+
 @dataclass(frozen=True, slots=True)
 class Now:
     """One instant. Wall time is for bookings, monotonic time for durations and time-outs.

@@ -188,6 +188,21 @@ _SENTENCES: dict[str, tuple[str, str]] = {
     "overstay": ("{facility}超时未离开。", "Overstay at {facility}."),
     "call_undelivered": ("呼叫{call}未送达任何渠道。", "Call {call} has reached no channel."),
     "clock_lost": ("时钟不可信。", "The wall clock is not trusted."),
+    # what the trust in the wall clock rests on (DESIGN §6)
+    "clock_kernel": ("系统时钟由时间源同步。", "The system says that a time source sets it."),
+    "clock_vouched": ("由COMMONS_CLOCK担保。", "COMMONS_CLOCK vouches for it."),
+    "clock_held": (
+        "曾同步，此后走时误差有限。",
+        "It was synchronised, and has run on with a bounded error.",
+    ),
+    "clock_hardware": ("断电期间由硬件时钟保持。", "A hardware clock kept it over a power cut."),
+    "clock_nobody": ("尚无时间源确认。", "No time source has vouched for it yet."),
+    "clock_disowned": ("COMMONS_CLOCK声明其不可信。", "COMMONS_CLOCK says not to believe it."),
+    "clock_stepped": ("被不可信的来源改动。", "It was set by something nobody vouches for."),
+    "clock_worn": (
+        "失去同步过久，可能偏差数分钟。",
+        "It ran for so long without a source that it may be minutes off.",
+    ),
     "ok": ("正常。", "As it should be."),
 }
 

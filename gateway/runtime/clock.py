@@ -19,7 +19,7 @@ from typing import ClassVar, Protocol
 import structlog
 
 from gateway.domain.events import ClockChanged
-from gateway.domain.now import HOUR_MS, MINUTE_MS, Now
+from gateway.domain.now import HOUR_MS, MINUTE_MS, Basis, ClockStanding, Now
 from gateway.runtime.discipline import Discipline, Kept, Sample
 
 log = structlog.get_logger()
@@ -32,7 +32,12 @@ _RTC_AGREES_MS = 3_000  # it counts whole seconds
 
 
 class TimeSource(Protocol):
-    """The lowest door to time: what the operating system says."""
+    """The lowest door to time: what the operating system says.
+
+    `word`: whose it is that the clock is synchronised or not.
+    """
+
+    word: Basis
 
     def mono_ms(self) -> int:
         """Monotonic milliseconds; they go on while the machine runs."""
@@ -80,6 +85,10 @@ class SystemClock:
     def wall_ms(self) -> int:
         """UTC milliseconds, trusted or not."""
         return self._discipline.wall_ms(self._source.mono_ms())
+
+    def standing(self) -> ClockStanding:
+        """How far wall time is believed, why, and since when."""
+        return self._discipline.standing(self._source.mono_ms())
 
     def poll(self) -> ClockChanged | None:
         """Look at the system's time; what changed since the last look, if anything that matters."""
@@ -133,7 +142,8 @@ class SystemClock:
             self._rtc_read_ms = mono_ms
             rtc_ms = self._source.rtc_ms()
             self._rtc = rtc_ms is not None and abs(rtc_ms - wall_ms) < _RTC_AGREES_MS
-        return Sample(mono_ms, wall_ms, self._source.synchronised(), self._rtc)
+        source = self._source
+        return Sample(mono_ms, wall_ms, source.synchronised(), self._rtc, source.word)
 
 
 def _meta_name(field: str) -> str:
@@ -160,6 +170,8 @@ def _from_meta(meta: Mapping[str, str]) -> Kept | None:
 
 class LinuxTime:
     """The kernel's clocks, its word on whether they are synchronised, and its hardware clock."""
+
+    word = Basis.KERNEL
 
     def __init__(self, rtc: Path = Path("/sys/class/rtc/rtc0")) -> None:
         self._rtc = rtc
@@ -211,6 +223,7 @@ class VouchedTime(LinuxTime):
     def __init__(self, said: bool | Path) -> None:
         super().__init__()
         self._said = said
+        self.word = Basis.DISOWNED if said is False else Basis.VOUCHED
 
     def synchronised(self) -> bool:
         """What was said."""

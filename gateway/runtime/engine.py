@@ -68,7 +68,6 @@ class Engine:
         self._committed = asyncio.Condition()
         self._listeners: list[Callable[[Decision], None]] = []
         self.counts: Counter[str] = Counter()
-        self.trust_since_ms: int | None = None
         self._next_heartbeat_ms = 0
         self._next_checkpoint_ms = 0
         self._next_reopen_ms = 0
@@ -275,8 +274,6 @@ class Engine:
         # Ahead of all else: no deadline is judged by a clock before the core knows that it moved.
         self._urgent.appendleft(Told(event))
         now = self._now()
-        if event.trusted_before != now.trusted:
-            self.trust_since_ms = now.wall_ms
         self._agenda.note_all(self.state.entities(), now)
         self._next_heartbeat_ms = 0  # opening hours may have begun or ended
         self._wake.set()

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from gateway.domain.faults import Health
-from gateway.domain.now import Now
+from gateway.domain.now import ClockStanding, Now
 from gateway.domain.points import ReadingsView, Setpoint
 from gateway.domain.site import Site
 from gateway.domain.state import State
@@ -61,9 +61,9 @@ class EngineViews:
             for (device, what), count in sink.counters.items()
         }
 
-    def trust_since_ms(self) -> int | None:
-        """Wall time since which the clock is trusted, or not; None: since before the start."""
-        return self._engine.trust_since_ms
+    def clock(self) -> ClockStanding:
+        """How far the wall clock is believed, why, and since when."""
+        return self._clock.standing()
 
     def storage_lost(self) -> str:
         """Why the store cannot be written; empty when it can."""

@@ -45,6 +45,9 @@ async def test_the_gateways_state_is_measured(rig: Rig) -> None:
     assert found["commons_storage_lost", ()] == 0
     assert found["commons_clock_trust", ("synchronised",)] == 1
     assert found["commons_clock_trust", ("untrusted",)] == 0
+    assert found["commons_clock_basis", ("kernel",)] == 1
+    assert found["commons_clock_basis", ("nobody",)] == 0
+    assert 0 < found["commons_clock_since_timestamp_seconds", ()] * 1000 <= rig.clock.wall_ms()
     assert found["commons_journal_head", ()] == rig.engine.head.seq
     assert found["commons_platform_distance", ()] == rig.engine.head.seq - 1
 

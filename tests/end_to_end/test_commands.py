@@ -50,6 +50,9 @@ async def test_the_desk_answers_a_call_from_the_terminal(here: Court) -> None:
     assert cleared.data["person"] == "Dora"
     status, verdict = await asyncio.gather(said("status", *data), said("journal", "verify", *data))
     assert status["storage"]["lost"] is False
+    code, shown, _ = await commons("status", *data)
+    assert (code, shown.splitlines()[0]) == (0, "test-court: all is well")
+    assert "COMMONS_CLOCK vouches for it." in shown
     assert verdict["damages"] == []
 
 

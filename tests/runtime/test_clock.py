@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from gateway.domain.events import ClockChanged
-from gateway.domain.now import DAY_MS, HOUR_MS, MINUTE_MS, Trust
+from gateway.domain.now import DAY_MS, HOUR_MS, MINUTE_MS, Basis, ClockStanding, Trust
 from gateway.runtime.clock import LinuxTime, SystemClock, VouchedTime, system_time
 
 NOON_MS = 1_750_000_000_000
@@ -27,6 +27,7 @@ class Machine:
     synced: bool = False
     rtc: int | None = None
     boot: str = "machine-1"
+    word: Basis = Basis.KERNEL
     rtc_reads: list[int] = field(default_factory=list)
 
     def run(self, ms: int) -> "Machine":
@@ -277,6 +278,90 @@ async def test_a_watch_tells_changes_and_keeps_time_now_and_then() -> None:
     assert len(kept) == 2
     assert machine.rtc_reads == [1_000]  # a slow bus: once an hour
     task.cancel()
+
+
+# --- why, and since when ------------------------------------------------------------------------
+
+
+def stands(clock: SystemClock) -> tuple[Trust, Basis, int, bool]:
+    found = clock.standing()
+    return found.trust, found.basis, found.since_ms, found.at_start
+
+
+def test_what_was_so_at_the_start_says_so_and_since_then() -> None:
+    machine = Machine(synced=True)
+    clock = clock_of(machine)
+    machine.run(DAY_MS)
+    clock.poll()
+    assert stands(clock) == (SYNCHRONISED, Basis.KERNEL, NOON_MS, True)
+
+
+def test_holdover_says_since_when_and_how_far_it_can_be_off() -> None:
+    machine = Machine(synced=True)
+    clock = clock_of(machine)
+    machine.run(HOUR_MS).synced = False
+    clock.poll()
+    machine.run(DAY_MS)
+    clock.poll()
+    assert clock.standing() == ClockStanding(
+        HOLDOVER,
+        Basis.HELD,
+        since_ms=NOON_MS + HOUR_MS,
+        at_start=False,
+        error_ms=(DAY_MS + HOUR_MS) // 10_000,
+        synchronised_ms=NOON_MS,
+    )
+    machine.run(34 * DAY_MS)
+    clock.poll()
+    since_ms = NOON_MS + HOUR_MS + 35 * DAY_MS
+    assert stands(clock) == (UNTRUSTED, Basis.WORN, since_ms, False)
+    machine.synced = True
+    clock.poll()
+    assert stands(clock) == (SYNCHRONISED, Basis.KERNEL, since_ms, False)
+
+
+def test_a_clock_kept_over_a_restart_still_knows_when_it_was_set() -> None:
+    machine = Machine()
+    kept = kept_by(machine)
+    clock = SystemClock("boot-1", machine.run(DAY_MS))
+    clock.remember(kept)
+    assert stands(clock) == (HOLDOVER, Basis.HELD, NOON_MS + DAY_MS, True)
+    assert clock.standing().synchronised_ms == NOON_MS
+
+
+def test_a_clock_kept_by_hardware_over_a_power_cut_says_so() -> None:
+    kept = kept_by(Machine(rtc=NOON_MS))
+    woken = NOON_MS + HOUR_MS
+    machine = Machine(wall=woken, mono=9_000, rtc=woken, boot="machine-2")
+    assert stands(clock_of(machine, kept)) == (HOLDOVER, Basis.HARDWARE, woken, True)
+
+
+def test_an_untrusted_clock_says_what_it_lacks_or_who_spoilt_it() -> None:
+    machine = Machine()
+    clock = clock_of(machine)
+    assert stands(clock) == (UNTRUSTED, Basis.NOBODY, NOON_MS, True)
+    assert clock.standing().error_ms is None
+    machine.synced = True
+    clock.poll()
+    machine.synced = False
+    machine.wall += HOUR_MS
+    clock.poll()
+    clock.poll()
+    assert stands(clock) == (UNTRUSTED, Basis.STEPPED, NOON_MS + HOUR_MS, False)
+
+
+def test_a_word_for_the_clock_is_named() -> None:
+    assert stands(clock_of(Machine(synced=True, word=Basis.VOUCHED)))[1] is Basis.VOUCHED
+    assert stands(clock_of(Machine(word=Basis.VOUCHED)))[1] is Basis.NOBODY
+
+
+def test_a_clock_that_is_disowned_is_not_held_from_an_earlier_run_either() -> None:
+    """DESIGN §6: `COMMONS_CLOCK=untrusted` never believes it."""
+    machine = Machine()
+    kept = kept_by(machine)
+    clock = clock_of(Machine(word=Basis.DISOWNED).run(MINUTE_MS), kept)
+    assert stands(clock)[:2] == (UNTRUSTED, Basis.DISOWNED)
+    assert clock.now().wall_ms == NOON_MS + MINUTE_MS
 
 
 # --- the system itself --------------------------------------------------------------------------
