@@ -10,13 +10,13 @@ from functools import partial
 
 from gateway.domain.charging import Outlet
 from gateway.domain.points import PointRef, SetpointKind, Value
-from gateway.domain.power import PerPhase
+from gateway.domain.power import PerPhase, upwards
 from gateway.domain.profile import Profile, ValueKind
 from gateway.domain.site import Device
-from simulators.models.circuits import Building, CircuitMeter
+from simulators.models.circuits import Building, CircuitMeter, Contactor
 from simulators.models.connectors import Charger, Connector, SwitchedOutlet
 from simulators.models.vehicles import VOLTS, Amps
-from simulators.town import Sink, Source, Town
+from simulators.town import Sink, Source, Town, channel_of
 
 NAME = re.compile(r"(.+?)(_\d+)?")
 DRIVES = ("limit", "switch")
@@ -36,9 +36,13 @@ def wire_charging(town: Town, now_ms: int) -> None:
     for number, circuit in enumerate(town.site.circuits.values()):
         building = Building(_amps(circuit.other_ma), number, now_ms)
         town.buildings[circuit.id] = building
+        under = tuple(_under(town, circuit.id))
         if circuit.meter:
-            meter = CircuitMeter(tuple(_under(town, circuit.id)), building)
-            _wire_meter(town, circuit.meter[0].device, meter)
+            _wire_meter(town, circuit.meter[0].device, CircuitMeter(under, building))
+        if circuit.breaker is not None and channel_of(circuit.breaker) is not None:
+            over = [connector for connector, _ in under]
+            relay = town.relay(circuit.breaker)
+            town.contactors[circuit.id] = Contactor(relay, over, now_ms)
 
 
 # --- connectors ---------------------------------------------------------------------------------
@@ -191,15 +195,12 @@ def _wire_outlet(town: Town, facility: str, outlet: Outlet, now_ms: int) -> None
 
 def _under(town: Town, circuit: str) -> Iterator[tuple[Connector, Sequence[int]]]:
     """The connectors on a circuit and on those that it feeds, with their phases."""
-    circuits = town.site.circuits
     for facility in town.site.facilities.values():
         if facility.outlet is None:
             continue
-        at: str | None = facility.outlet.load.circuit
-        while at is not None and at != circuit:
-            at = circuits[at].parent
-        if at == circuit:
-            yield town.outlets[facility.id], facility.outlet.load.phases
+        load = facility.outlet.load
+        if circuit in (one.id for one in upwards(town.site.circuits, load.circuit)):
+            yield town.outlets[facility.id], load.phases
 
 
 def _wire_meter(town: Town, device: str, meter: CircuitMeter) -> None:

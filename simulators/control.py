@@ -10,7 +10,7 @@ import contextlib
 import inspect
 import json
 import os
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from types import TracebackType
@@ -65,6 +65,10 @@ def world_names(world: SimulatedSite) -> dict[str, Collection[str]]:
     """The names that an argument of each kind may have."""
     site = world.town.site
     return {
+        "door_or_outlet": {
+            *site.doors,
+            *(one for one in world.town.outlets if world.town.readers(one)),
+        },
         "door": site.doors,
         "call_point": site.safety.call_points,
         "zone": site.safety.fire_zones,
@@ -128,7 +132,9 @@ class Control:
             return {one: _described(command) for one, command in self._commands.items()}
         _known("command", name, self._commands)
         command = self._commands[name]
-        bound = inspect.signature(command).bind(*asked.pop("args", ()), **asked)
+        signature = inspect.signature(command)
+        args, named = _named(asked.pop("args", ()), signature)
+        bound = signature.bind(*args, **named, **asked)
         for parameter, value in bound.arguments.items():
             if parameter in self._names:
                 _known(parameter, value, self._names[parameter])
@@ -159,6 +165,19 @@ async def ask(path: Path, do: str, *args: Any, **named: Any) -> Any:
     if not answer["ok"]:
         raise GatewayError(answer["error"])
     return answer["result"]
+
+
+def _named(args: Iterable[Any], signature: inspect.Signature) -> tuple[list[Any], dict[str, Any]]:
+    """Arguments typed as `name=value`, where the command has such a one, and the others."""
+    plain: list[Any] = []
+    named: dict[str, Any] = {}
+    for arg in args:
+        name, sign, value = arg.partition("=") if isinstance(arg, str) else ("", "", "")
+        if sign and name in signature.parameters:
+            named[name] = value
+        else:
+            plain.append(arg)
+    return plain, named
 
 
 def _known(kind: str, name: Any, names: Collection[str]) -> None:

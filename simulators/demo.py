@@ -9,6 +9,7 @@ import shutil
 import signal
 import sys
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -20,19 +21,20 @@ from ruamel.yaml import YAML
 
 from config.site import load_site
 from drivers.registry import kinds
-from gateway.domain.now import HOUR_MS, MINUTE_MS
 from gateway.domain.site import Site
 from gateway.domain.subjects import Role
 from gateway.security.tokens import ApiTokens
 from simulators.broker import free_port, start_broker
 from simulators.control import Control, world_commands, world_names
 from simulators.devices import SimulatedSite
+from simulators.neighbours import PEOPLE, STAFF, parkings, stays
+from simulators.parking import Motorist, Parking, ParkingHabits, plan_parking
 from simulators.platform import Address, Platform
-from simulators.residents import Habits, Resident, plan, stay_of
+from simulators.residents import Habits, Resident, Stay, plan
 
 STOP_S = 6.0
-PEOPLE = {"ada": "48291357", "bo": "73950162", "chen": "61837402", "dana": "20594873"}
-STAFF = {"wei": "90417265"}
+FIRST_MS = 60_000
+PROMPT = ParkingHabits(0, 0, 0, 0, 0, 0, 4_000)  # who charges at the beginning is to be seen
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,11 @@ class Demo:
     def data(self) -> Path:
         """The gateway's data folder."""
         return self.folder / "data"
+
+    @property
+    def env(self) -> Path:
+        """What a shell sources to reach this demo with short commands."""
+        return self.folder / "env"
 
     @property
     def api(self) -> str:
@@ -86,6 +93,7 @@ async def running(template: Path, folder: Path) -> AsyncIterator[Demo]:
         demo = Demo(site, world, platform, folder, token, broker)
         gateway = await _gateway(written, data, folder / "gateway.log")
         stack.push_async_callback(_ended, gateway)
+        _write_env(demo)
         commands = {
             **world_commands(world),
             "cut_uplink": platform.offline,
@@ -114,6 +122,18 @@ def _site_folder(
     with path.open("w", encoding="utf-8") as file:
         yaml.dump(text, file)
     return written
+
+
+def _write_env(demo: Demo) -> None:
+    """The demo's addresses for another terminal; the API's port is known once it listens."""
+    lines = [
+        f'export PATH="{Path(sys.executable).parent}:$PATH"',
+        f'export COMMONS_DATA_FOLDER="{demo.data}" COMMONS_PERSON=Dora',
+        f'export API="http://$(cat "{demo.data}/listening")/api/v1"',
+        f'export TOKEN="Authorization: Bearer {demo.token}"',
+    ]
+    demo.env.touch(mode=0o600)
+    demo.env.write_text("\n".join(lines) + "\n")
 
 
 async def _gateway(site: Path, data: Path, log: Path) -> asyncio.subprocess.Process:
@@ -145,7 +165,7 @@ async def _ended(process: asyncio.subprocess.Process) -> None:
 
 async def _life(demo: Demo) -> None:
     """People get their PINs and bookings, and live by them."""
-    platform = demo.platform
+    platform, world, site = demo.platform, demo.world, demo.site
     for name, pin in PEOPLE.items():
         await platform.subject(name, pin=pin)
     for name, pin in STAFF.items():
@@ -153,21 +173,24 @@ async def _life(demo: Demo) -> None:
         await platform.right(f"{name}-everywhere", name, ["*"])
     random = Random(7)  # noqa: S311  # a simulation, to be repeated
     now = _wall_ms()
+    numbers: Counter[str] = Counter()
+
+    def book(facility: str, one: Stay | Parking) -> None:
+        numbers[facility] += 1
+        name, window = f"{facility}-{numbers[facility]}", (one.start_ms, one.end_ms)
+        platform.book(name, facility, [one.person], window)
+
     async with asyncio.TaskGroup() as people:
-        for index, facility in enumerate(sorted(demo.site.facilities)):
-            if demo.site.facilities[facility].booking.value == "none":
-                continue
-            for turn, person in enumerate(_in_turn(list(PEOPLE), index)):
-                start = now - 2 * MINUTE_MS + turn * HOUR_MS
-                window = (start, start + HOUR_MS)
-                await platform.book(f"{facility}-{turn}", facility, [person], window)
-                stay = stay_of(demo.site, facility, person, PEOPLE[person], window)
-                resident = Resident(demo.world, stay, _wall_ms)
-                people.create_task(resident.live(plan(stay, Habits(), random)))
-
-
-def _in_turn(names: list[str], first: int) -> list[str]:
-    return names[first % len(names) :] + names[: first % len(names)]
+        for facility, stay in stays(site, now):
+            book(facility, stay)
+            acts = plan(stay, Habits(), random)
+            people.create_task(Resident(world, stay, _wall_ms).live(acts))
+        for parking, booked in parkings(site, now, random):
+            if booked:
+                book(parking.outlet, parking)
+            first = parking.start_ms < now + FIRST_MS
+            acts = plan_parking(parking, PROMPT if first else ParkingHabits(), random)
+            people.create_task(Motorist(world, parking, _wall_ms).live(acts))
 
 
 def _wall_ms() -> int:

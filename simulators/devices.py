@@ -106,20 +106,24 @@ class SimulatedSite:
     # --- people -------------------------------------------------------------------------------
 
     async def present_pin(
-        self, door: str, pin: str, identifier: str = "", patience_ms: int = READS_MS
+        self, door_or_outlet: str, pin: str, identifier: str = "", patience_ms: int = READS_MS
     ) -> Fields | None:
-        """Somebody types a PIN, perhaps after a flat number, and reads what is then shown."""
-        return await self._present(door, ("pin", pin, identifier), patience_ms)
+        """Somebody types a PIN at a door or outlet, perhaps after a flat number; what is shown."""
+        return await self._present(
+            door_or_outlet, {"pin": pin, "identifier": identifier}, patience_ms
+        )
 
-    async def present_card(self, door: str, uid: str, patience_ms: int = READS_MS) -> Fields | None:
-        """Somebody holds a card to the reader of a door, and reads what it then says."""
-        return await self._present(door, ("card", uid), patience_ms)
+    async def present_card(
+        self, door_or_outlet: str, uid: str, patience_ms: int = READS_MS
+    ) -> Fields | None:
+        """Somebody holds a card to the reader of a door or outlet; what it then says."""
+        return await self._present(door_or_outlet, {"card": uid}, patience_ms)
 
     async def present_pass(
-        self, door: str, token: str, patience_ms: int = READS_MS
+        self, door_or_outlet: str, token: str, patience_ms: int = READS_MS
     ) -> Fields | None:
-        """Somebody shows a signed pass to the reader of a door, and reads what it then says."""
-        return await self._present(door, ("pass", token), patience_ms)
+        """Somebody shows a signed pass to the reader of a door or outlet; what it then says."""
+        return await self._present(door_or_outlet, {"pass": token}, patience_ms)
 
     async def type_at_lock(self, door: str, code: str) -> bool:
         """Somebody types at the lock's own keypad; False when it knows no such user (A9)."""
@@ -202,14 +206,14 @@ class SimulatedSite:
         """A door as one who stands before it sees it."""
         return DoorView(self.town, door, self.now_ms)
 
-    def keypad(self, door: str) -> JsonReader:
-        """The first reader of a door, with what it shows."""
-        return self.lines.readers[self.town.site.doors[door].points.readers[0].device]
+    def keypad(self, at: str) -> JsonReader:
+        """The first reader of a door or outlet, with what it shows."""
+        return self.lines.readers[self.town.readers(at)[0].device]
 
-    def shows(self, door: str) -> Shown | None:
-        """What can be read just now at the reader of a door, if it has one that says something."""
-        at = self.town.site.doors[door].points.readers
-        reader = self.lines.readers.get(at[0].device) if at else None
+    def shows(self, at: str) -> Shown | None:
+        """What can be read now at the reader of a door or outlet, if one there says something."""
+        readers = self.town.readers(at)
+        reader = self.lines.readers.get(readers[0].device) if readers else None
         return reader.shows if reader else None
 
     def call_point(self, call_point: str) -> CallPointView:
@@ -291,15 +295,15 @@ class SimulatedSite:
 
     # --- the rest -------------------------------------------------------------------------------
 
-    async def _present(self, door: str, what: tuple[str, ...], patience_ms: int) -> Fields | None:
+    async def _present(self, at: str, what: dict[str, str], patience_ms: int) -> Fields | None:
         """What the reader says of it, None if nothing before patience ends."""
-        reader = self.town.site.doors[door].points.readers[0]
-        at = self.lines.present(reader.device, *what)
-        keypad = self.lines.readers[reader.device]
-        if at is None or not keypad.answered:
+        keypad = self.keypad(at)
+        named = {"outlet": at.rpartition("_")[2]} if at in self.town.outlets else {}
+        asked = self.lines.present(self.town.readers(at)[0].device, what | named)
+        if asked is None or not keypad.answered:
             return None
-        await self._tries(lambda: keypad.answer_to(at) is not None, patience_ms)
-        shown = keypad.answer_to(at)
+        await self._tries(lambda: keypad.answer_to(asked) is not None, patience_ms)
+        shown = keypad.answer_to(asked)
         return shown.fields if shown else None
 
     async def _tries(self, attempt: Callable[[], bool], patience_ms: int) -> bool:

@@ -91,12 +91,12 @@ class Lines:
         """The wire is whole again, at the same address."""
         await self._wire(link).mend()
 
-    def present(self, device: str, kind: str, text: str, identifier: str = "") -> int | None:
+    def present(self, device: str, what: Mapping[str, str]) -> int | None:
         """A keypad or reader says what was presented at it; when, None if it is mute."""
         faults = self.faults[device]
         if faults.mute:
             return None
-        return self.readers[device].present(kind, text, identifier, garbage=faults.garbage)
+        return self.readers[device].present(what, garbage=faults.garbage)
 
     async def restart_device(self, device: str, boot_s: float) -> None:
         """A device is away for so long; one alone on its port or broker drops its connection."""

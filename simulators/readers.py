@@ -13,6 +13,7 @@ from simulators.mqtt_face import BrokerAddress, Manners, MqttFace, Said, object_
 
 SHOWN_MS = 8_000  # then the display is dark again
 KEPT = 64
+CREDENTIALS = ("pin", "card", "pass")  # a reader sends what it knows, be it understood or not
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +76,12 @@ class JsonReader:
             await self._face.stop()
             self._face = None
 
-    def present(self, kind: str, text: str, identifier: str = "", *, garbage: bool = False) -> int:
-        """Somebody presented a `pin`, `card` or `pass`, perhaps with an identifier; when."""
+    def present(self, what: Mapping[str, str], *, garbage: bool = False) -> int:
+        """Somebody presented a `pin`, `card` or `pass`, perhaps with more that was typed; when."""
         message: dict[str, Any] = {}
         at = _wall_ms()
-        values = {kind: text, "identifier": identifier, "at": at}
-        for column, value in values.items():
-            if value and (column in self._columns or column == kind):
+        for column, value in {**what, "at": at}.items():
+            if value and (column in self._columns or column in CREDENTIALS):
                 put(message, split(str(self._columns.get(column, column))), value)
         if self._face is not None:
             topic = self._filled(str(self._columns.get("topic", "{topic}/presented")))

@@ -7,7 +7,7 @@ in tries again a few times and then goes home.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from random import Random
@@ -55,6 +55,10 @@ class Deed(StrEnum):
     CALL = "call"
     PROP = "prop"
     GO_OUT = "go_out"
+    PLUG_IN = "plug_in"
+    AUTHORISE = "authorise"
+    STOP = "stop"
+    UNPLUG = "unplug"
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +127,17 @@ def _at(stay: Stay, part: float) -> int:
     return stay.start_ms + round((stay.end_ms - stay.start_ms) * part)
 
 
+async def live(
+    acts: Iterable[Act], do: Callable[[Deed], Awaitable[None]], wall_ms: Callable[[], int]
+) -> None:
+    """Do each deed at its time; what is overdue is done at once."""
+    for act in acts:
+        wait_ms = act.at_ms - wall_ms()
+        if wait_ms > 0:
+            await asyncio.sleep(wait_ms / 1_000)
+        await do(act.deed)
+
+
 class Resident:
     """One person in a simulated site, living one stay."""
 
@@ -138,16 +153,12 @@ class Resident:
 
     async def live(self, acts: tuple[Act, ...]) -> None:
         """Do what was planned, each at its time; what is overdue is done at once."""
-        for act in acts:
-            wait_ms = act.at_ms - self._wall_ms()
-            if wait_ms > 0:
-                await asyncio.sleep(wait_ms / 1_000)
-            await self.do(act.deed)
+        await live(acts, self.do, self._wall_ms)
 
     async def do(self, deed: Deed) -> None:
         """One deed; what is done inside is left out by a person who is not there."""
         if deed is Deed.MISTYPE:
-            await self._world.present_pin(self._stay.doors[-1], _mistyped(self._stay.pin))
+            await self._world.present_pin(self._stay.doors[-1], mistyped(self._stay.pin))
         elif deed is Deed.COME_IN:
             await self._come_in()
         elif deed is Deed.PROP:
@@ -184,6 +195,6 @@ class Resident:
         return False
 
 
-def _mistyped(pin: str) -> str:
+def mistyped(pin: str) -> str:
     """The PIN with its last digit wrong."""
     return pin[:-1] + str((int(pin[-1]) + 1) % 10) if pin and pin[-1].isdigit() else pin + "0"

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from gateway.domain.points import PointRef, Value
 from gateway.domain.site import Site
 from simulators.models.button import Button, FirePanel
-from simulators.models.circuits import Building, CircuitMeter
+from simulators.models.circuits import Building, CircuitMeter, Contactor
 from simulators.models.connectors import Connector
 from simulators.models.door import Door
 from simulators.models.lock import Lock
@@ -46,6 +46,7 @@ class Town:
         self.outlets: dict[str, Connector] = {}  # by facility
         self.feeders: dict[str, CircuitMeter] = {}  # by the device that measures them
         self.buildings: dict[str, Building] = {}  # by circuit
+        self.contactors: dict[str, Contactor] = {}  # by circuit, where it has a switch
         self.sources: dict[PointRef, Source] = {}
         self.sinks: dict[PointRef, Sink] = {}
         self.switches: dict[PointRef, Switch] = {}  # beside a limit
@@ -56,6 +57,8 @@ class Town:
         """Time went by."""
         for sensor in self.sensors.values():
             sensor.see(now_ms)
+        for contactor in self.contactors.values():
+            contactor.step(now_ms)
         for connector in self.connectors.values():
             connector.step(now_ms)
         for building in self.buildings.values():
@@ -84,6 +87,13 @@ class Town:
     def connector(self, outlet: str) -> Connector:
         """A connector by its facility, or by its device."""
         return self.outlets.get(outlet) or self.connectors[outlet]
+
+    def readers(self, at: str) -> tuple[PointRef, ...]:
+        """The keypads and card readers of a door, or of a facility's outlet. Raises KeyError."""
+        if at in self.site.doors:
+            return self.site.doors[at].points.readers
+        outlet = self.site.facilities[at].outlet
+        return outlet.points.readers if outlet is not None else ()
 
     # --- people -------------------------------------------------------------------------------
 

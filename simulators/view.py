@@ -1,172 +1,132 @@
-"""The demo on a terminal: what a duty desk would want to see, read from the gateway's own API."""
+"""The demo on a terminal: what a duty desk would want to see, read from the gateway's own API.
+
+Rules: what is urgent is shown first. Where the terminal is too low for all of it, the rest takes
+turns below; where it is wide, rooms and charging stand side by side.
+"""
 
 import asyncio
-from datetime import datetime
+import time
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 import httpx
-from rich.console import Console, Group
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
-from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from simulators.demo import PEOPLE, STAFF, Demo
-from simulators.readers import Shown
+from simulators import charging_panels, panels
+from simulators.demo import Demo
+from simulators.hints import hints
+from simulators.panels import Seen
 
 REFRESH_S = 0.5
-PATHS = ("status", "doors", "facilities", "calls", "devices", "faults")
-COLOURS = {
-    "online": "green",
-    "degraded": "yellow",
-    "silent": "red",
-    "failed": "red",
-    "raised": "bold white on red",
-    "delivered": "bold white on red",
-    "acknowledged": "yellow",
-    "attended": "cyan",
-    "cleared": "dim",
-}
+USED_EVERY_S = 20.0
+TURN_S = 8.0
+WIDE = 190
+PATHS = (
+    *("status", "doors", "facilities", "outlets", "circuits"),
+    *("fire-zones", "calls", "devices", "faults"),
+)
+
+
+class Watch:
+    """What the API said last; utilization is asked for less often, as it changes slowly."""
+
+    def __init__(self, demo: Demo, client: httpx.AsyncClient) -> None:
+        self._demo = demo
+        self._client = client
+        self._used: dict[str, float | None] = {}
+        self._used_at_s = 0.0
+
+    async def look(self) -> dict[str, Any]:
+        """Everything that is shown; empty until the gateway answers."""
+        found: dict[str, Any] = {}
+        if not self._demo.api:
+            return found
+        try:
+            for path in PATHS:
+                await self._get(found, path, path)
+            for facility in self._demo.site.facilities.values():
+                if facility.doors:
+                    await self._get(found, f"may {facility.id}", f"facilities/{facility.id}")
+            found["used"] = await self._used_today()
+        except httpx.HTTPError:
+            pass  # it starts or ends: what is missing is seen the next time
+        for name in [one for one in found if one.startswith("may ")]:
+            found[name] = found[name].get("may_enter")
+        return found
+
+    async def _get(self, found: dict[str, Any], name: str, path: str) -> None:
+        answer = await self._client.get(f"{self._demo.api}/api/v1/{path}")
+        if answer.is_success:
+            found[name] = answer.json()
+
+    async def _used_today(self) -> dict[str, float | None]:
+        if time.monotonic() - self._used_at_s >= USED_EVERY_S:
+            self._used_at_s = time.monotonic()
+            today = datetime.now().astimezone().date()
+            asked = f"utilization?bucket=day&from={today}&to={today + timedelta(1)}"
+            told: dict[str, Any] = {}
+            await self._get(told, "report", asked)
+            lines = told.get("report", {}).get("lines", ())
+            self._used = {line["of"]: line["utilization"] for line in lines}
+        return self._used
 
 
 async def show(demo: Demo, console: Console) -> None:
     """Show the demo until cancelled."""
     headers = {"Authorization": f"Bearer {demo.token}"}
     async with httpx.AsyncClient(headers=headers, timeout=2) as client:
+        watch = Watch(demo, client)
         with Live(console=console, refresh_per_second=4, screen=console.is_terminal) as live:
             while True:
-                live.update(_screen(demo, await _look(demo, client)))
+                live.update(screen(demo, await watch.look(), console))
                 await asyncio.sleep(REFRESH_S)
 
 
-async def _look(demo: Demo, client: httpx.AsyncClient) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    if not demo.api:
-        return found
-    for path in PATHS:
-        try:
-            answer = await client.get(f"{demo.api}/api/v1/{path}")
-        except httpx.HTTPError:
-            return found
-        if answer.is_success:
-            found[path] = answer.json()
-    for facility in demo.site.facilities:
-        answer = await client.get(f"{demo.api}/api/v1/facilities/{facility}")
-        if answer.is_success:
-            found[f"may {facility}"] = answer.json().get("may_enter")
-    return found
-
-
-def _screen(demo: Demo, seen: dict[str, Any]) -> Group:
+def screen(demo: Demo, seen: Seen, console: Console) -> RenderableType:
+    """All that fits on this terminal."""
     if "status" not in seen:
-        return Group(Panel("the gateway is starting …", title=str(demo.site.id)))
+        return Text(f"{demo.site.id}: the gateway is starting …")
+    width = console.width
+    rooms, charging = panels.doors(demo, seen, width), _charging(demo, seen, width)
+    state, help_ = panels.equipment(seen), hints(demo, width)
+    if width >= WIDE:
+        pair = Table.grid(padding=(0, 3, 0, 0))
+        pair.add_row(Group(rooms, "", state), charging)
+        parts: list[RenderableType] = [pair, help_]
+    else:
+        parts = [rooms, charging, state, help_]
+    top = [panels.head(demo, seen), *panels.fire(seen), panels.calls(seen), panels.keypads(demo)]
+    return _fitted(console, Group(*top), parts)
+
+
+def _charging(demo: Demo, seen: Seen, width: int) -> RenderableType:
+    across = width // 2 if width >= WIDE else width
     return Group(
-        _head(demo, seen["status"]),
-        _doors(demo, seen),
-        _calls(seen.get("calls", [])),
-        _equipment(seen),
-        _try(demo),
+        charging_panels.chargers(demo, seen),
+        charging_panels.sockets(demo, seen, across),
+        charging_panels.circuits(seen),
     )
 
 
-def _head(demo: Demo, status: dict[str, Any]) -> Panel:
-    journal = status["journal"]
-    distance = journal["distance"]
-    up = "platform has all" if not distance else f"{distance} records behind the platform"
-    clock = status["clock"]["trust"]
-    text = f"journal {journal['head']}, {up}   clock {clock}   broker {demo.broker}"
-    if status["storage"]["lost"]:
-        text += "   [red]STORAGE LOST[/red]"
-    title = f"{demo.site.id}   {datetime.now().astimezone():%H:%M:%S}"
-    return Panel(Text.from_markup(text), title=title)
-
-
-def _doors(demo: Demo, seen: dict[str, Any]) -> Table:
-    table = Table(expand=True, title="Rooms and doors", title_justify="left")
-    for name in ("place", "door", "state", "presence", "now", "may enter now", "keypad"):
-        table.add_column(name)
-    rooms = {room["id"]: room for room in seen.get("facilities", [])}
-    by_door = {
-        door: facility.id for facility in demo.site.facilities.values() for door in facility.doors
-    }
-    for door in seen.get("doors", []):
-        room = rooms.get(by_door.get(door["id"], ""), {})
-        place = demo.site.places[demo.site.doors[door["id"]].place].name
-        seen_there = room.get("presence", {}).get("present")
-        present = {True: "somebody", False: "nobody"}.get(seen_there, "–")
-        table.add_row(
-            f"{place.zh} {place.en}",
-            door["id"],
-            str(door["state"]),
-            present,
-            ", ".join(f"{b['id']} {b['status']}" for b in room.get("current", [])) or "–",
-            _who(seen.get(f"may {room.get('id')}")),
-            _keypad(demo.world.shows(door["id"])),
-        )
-    return table
-
-
-def _who(may_enter: Any) -> str:
-    if not isinstance(may_enter, dict):
-        return "–"
-    names = [one["subject"] for one in may_enter.get("subjects") or ()]
-    return ", ".join(names) or "–"
-
-
-def _keypad(shown: Shown | None) -> Text:
-    """What a keypad tells the person in front of it, in its light's colour."""
-    if shown is None:
-        return Text("–")
-    said = f"{shown.fields.get('zh', '')} {shown.fields.get('en', '')}"
-    return Text(f"● {said}", style="green" if shown.green else "red")
-
-
-def _calls(calls: list[dict[str, Any]]) -> Table:
-    table = Table(expand=True, title="Calls", title_justify="left")
-    for name in ("call", "place", "state", "presses", "step"):
-        table.add_column(name)
-    for call in calls[:5]:
-        state = Text(call["state"], style=COLOURS.get(call["state"], ""))
-        test = " TEST" if call["test"] else ""
-        table.add_row(
-            call["id"], call["place"] + test, state, str(call["presses"]), str(call["step"])
-        )
-    return table
-
-
-def _equipment(seen: dict[str, Any]) -> Table:
-    table = Table(expand=True, title="Links, devices and faults", title_justify="left")
-    table.add_column("links")
-    table.add_column("devices")
-    table.add_column("faults")
-    links = [_dot(name, health) for name, health in seen["status"]["links"].items()]
-    devices = [_dot(d["id"], d["health"]) for d in seen.get("devices", [])]
-    faults = [fault["reason"]["en"] for fault in seen.get("faults", [])][:6]
-    table.add_row(Text("\n").join(links), Text("  ").join(devices), "\n".join(faults) or "none")
-    return table
-
-
-def _dot(name: str, health: str) -> Text:
-    return Text(f"● {name}", style=COLOURS.get(health, "dim"))
-
-
-def _try(demo: Demo) -> Panel:
-    door = next(iter(demo.site.doors), "")
-    call_point = next(iter(demo.site.safety.call_points), "")
-    device = next(iter(demo.site.equipment.devices), "")
-    pins = "  ".join(f"{name} {pin}" for name, pin in {**PEOPLE, **STAFF}.items())
-    data = f"--data {demo.data}"
-    lines = [
-        f"PINs: {pins}",
-        f"API: {demo.api}/api/v1/status   token: {demo.token}",
-        "In another terminal:",
-        f"  .venv/bin/commons tell present_pin {door} {PEOPLE['ada']}",
-        f"  .venv/bin/commons tell person_enters {door} ada",
-        f"  .venv/bin/commons tell press {call_point}",
-        f"  .venv/bin/commons call list {data}",
-        f"  .venv/bin/commons call ack CALL --as Dora {data}",
-        f"  .venv/bin/commons tell silence {device}    (heal {device})",
-        "  .venv/bin/commons tell cut_uplink          (mend_uplink)",
-        "Ctrl-C ends all of it.",
-    ]
-    return Panel(Text("\n".join(lines)), title="Try it", title_align="left")
+def _fitted(
+    console: Console, head: RenderableType, parts: Sequence[RenderableType]
+) -> RenderableType:
+    """The parts below one another, or as many at a time as there is room for."""
+    pages: list[list[RenderableType]] = [[]]
+    room = left = console.height - len(console.render_lines(head, pad=False)) - 2
+    for part in parts:
+        lines = len(console.render_lines(part, pad=False))
+        if lines > left and pages[-1]:
+            pages.append([])
+            left = room
+        pages[-1] += [part, ""]
+        left -= lines + 1
+    page = int(time.monotonic() // TURN_S) % len(pages)
+    if len(pages) == 1 or not console.is_terminal:
+        return Group(head, "", *(one for each in pages for one in each))
+    foot = Text(f"{page + 1} of {len(pages)}: a larger terminal shows more at a time", "dim")
+    return Group(head, "", *pages[page][:-1], foot)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from random import Random
 
 from simulators.models.connectors import HOUR_MS, Connector
+from simulators.models.relay import Relay
 from simulators.models.vehicles import VOLTS, Amps
 
 MINUTE_MS = 60_000
@@ -54,6 +55,24 @@ class Building:
             on = sum(share for share in APPLIANCES if awake and random.random() < 0.3)
             loads.append(most * min(1.0, 0.1 + on) + more)
         return (loads[0], loads[1], loads[2])
+
+
+class Contactor:
+    """The switch of a circuit: what hangs on it has power while its relay is on, as handed over."""
+
+    def __init__(self, relay: Relay, over: Sequence[Connector], now_ms: int) -> None:
+        self.closed = True
+        self._relay = relay
+        self._over = over
+        relay.write(True, now_ms)
+
+    def step(self, now_ms: int) -> None:
+        """Time went by."""
+        closed = self._relay.on(now_ms)
+        if closed is not self.closed:
+            self.closed = closed
+            for connector in self._over:
+                connector.supply(closed, now_ms)
 
 
 class CircuitMeter:

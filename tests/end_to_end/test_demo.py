@@ -13,12 +13,13 @@ from typing import Any
 import httpx
 import pytest
 from fixtures.waiting import until
-from rich.console import Console
+from rich.console import Console, RenderableType
 
 from gateway.cli.demo import DEMO_SITE
+from simulators import panels
 from simulators.control import ask
 from simulators.demo import Demo, running
-from simulators.view import _doors
+from simulators.view import Watch, screen
 
 STRANGER = "00000000"
 
@@ -37,9 +38,7 @@ async def test_the_demo_lives_and_is_told_what_to_do(tmp_path: Path) -> None:
         call_point = next(iter(demo.site.safety.call_points))
         told = await ask(demo.socket, "present_pin", "study_door", STRANGER)
         assert told["code"] in ("not_recognised", "slow_down"), "the keypad answers who types at it"
-        shown = Console(width=200, record=True, file=StringIO())
-        shown.print(_doors(demo, {"doors": [{"id": "study_door", "state": "closed"}]}))
-        assert told["en"] in " ".join(shown.export_text().split())
+        assert told["en"] in shown(panels.keypads(demo))
         await ask(demo.socket, "press", call_point)
         raised = await newest(demo, "call.raised")
         assert raised.data["call_point"] == call_point
@@ -47,8 +46,34 @@ async def test_the_demo_lives_and_is_told_what_to_do(tmp_path: Path) -> None:
         async with httpx.AsyncClient(headers=headers) as client:
             calls = (await client.get(f"{demo.api}/api/v1/calls")).json()
             assert [call["id"] for call in calls] == [raised.data["call"]]
+        await newest(demo, "session.authorised")  # a resident came to charge
+        await fits(demo)
         assert not demo.platform.problems
     assert not left_over(tmp_path), "a process of the demo is still running"
+
+
+async def fits(demo: Demo) -> None:
+    """Whatever the terminal's size, what is shown fits; a large one shows all of it."""
+    headers = {"Authorization": f"Bearer {demo.token}"}
+    async with httpx.AsyncClient(headers=headers) as client:
+        seen = await Watch(demo, client).look()
+    for width, height in ((80, 24), (100, 40), (160, 50), (220, 60)):
+        console = Console(
+            width=width, height=height, force_terminal=True, record=True, file=StringIO()
+        )
+        lines = console.render_lines(screen(demo, seen, console))
+        assert len(lines) <= height, (width, height)
+    console.print(screen(demo, seen, console))
+    text = console.export_text()
+    for word in ("study_door", "bay_4", "bike_12", "feeder", "commons report --from"):
+        assert word in text
+
+
+def shown(part: RenderableType) -> str:
+    """What a part of the screen says."""
+    console = Console(width=200, record=True, file=StringIO())
+    console.print(part)
+    return " ".join(console.export_text().split())
 
 
 def left_over(folder: Path) -> bytes:

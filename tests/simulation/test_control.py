@@ -36,7 +36,9 @@ async def test_a_command_reaches_the_world_and_its_result_comes_back(
     assert world.town.buttons["help"].active(world.now_ms() + 8_000)
     assert await ask(socket, "person_enters", "study_room_door", "ada", 20) is False
     assert await ask(socket, "cut_uplink") == "cut"
-    await ask(socket, "fire", "fire", alarm="false")
+    await ask(socket, "fire", "fire")
+    assert world.town.panels["fire"].alarm
+    await ask(socket, "fire", "fire", "alarm=false")
     assert not world.town.panels["fire"].alarm
     await ask(socket, "silence", "board")
     assert world.faults["board"].silent
