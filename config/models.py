@@ -12,7 +12,7 @@ from pydantic_core import PydanticCustomError
 from config.base import Chosen, Id, Milliseconds, Open, Reference, Strict, Text, default
 from config.charging import CircuitFile, OutletFile
 from config.figures import SettingsFile
-from config.hours import parse_span
+from config.hours import parse_hours
 from gateway.domain.points import SetpointKind
 from gateway.domain.profile import Edge, PollClass, SetpointSpec, ValueKind
 from gateway.domain.site import (
@@ -35,7 +35,7 @@ def _readable(spans: list[str] | None) -> list[str] | None:
     """Hours that can be read, as they are."""
     for span in spans or ():
         try:
-            parse_span(span)
+            parse_hours([span])
         except ValueError as error:
             raise PydanticCustomError("hours", "{said}", {"said": str(error)}) from error
     return spans
@@ -138,7 +138,9 @@ class DoorRulesFile(Strict):
         default=default(DoorRules, "fire"), description="What it does on fire (rule A3)."
     )
     open_hours: list[str] | None = Field(
-        default=None, description='When a scheduled door is open, as "mon-fri 08:00-22:00".'
+        default=None,
+        description='When a scheduled door is open, as "mon-fri 08:00-22:00"; a date has hours of '
+        'its own: "2026-12-24 08:00-14:00", "2026-12-25..2026-12-31 closed".',
     )
     release_ms: Milliseconds = Field(
         default=default(DoorRules, "release_ms"), description="How long a grant releases it."
@@ -263,7 +265,9 @@ class FacilityFile(Strict):
         default=[], description="What sees whether somebody is there."
     )
     open_hours: list[str] | None = Field(
-        default=None, description='When it is open, as "mon-fri 08:00-22:00"; else always.'
+        default=None,
+        description='When it is open, as "mon-fri 08:00-22:00", else always; a date has hours of '
+        'its own: "2026-12-24 08:00-14:00", "2026-12-25..2026-12-31 closed".',
     )
     outlet: OutletFile | None = Field(default=None, description="Where a vehicle charges at it.")
 

@@ -1,5 +1,6 @@
-"""Weekly hours on the wall's clock (RULES U3): over midnight, in days of 23 to 25 h."""
+"""Opening hours on the wall's clock (RULES U3): over midnight, in days of 23 to 25 h."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -47,17 +48,20 @@ def spans_around(
 ) -> list[tuple[int, int]]:
     """The instants `[from, to)` of every span that begins within a day before to `days` after."""
     here = local(wall_ms, zone)
-    found = []
-    for offset in range(-1, days):
-        day = here + timedelta(days=offset)
-        for weekday, start, end in hours.spans:
-            if day.weekday() == weekday:
-                found.append((instant_ms(day, start, zone), instant_ms(day, end, zone)))
-    return sorted(found)
+    around = (here + timedelta(days=offset) for offset in range(-1, days))
+    return sorted(span for day in around for span in _spans_of(hours, day, zone))
+
+
+def _spans_of(hours: WeeklyHours, day: datetime, zone: ZoneInfo) -> Iterator[tuple[int, int]]:
+    """The spans that begin on a local day: an exception's own, else the weekday's."""
+    own = dict(hours.exceptions).get(day.date().isoformat())
+    weekly = ((start, end) for weekday, start, end in hours.spans if weekday == day.weekday())
+    for start, end in weekly if own is None else own:
+        yield instant_ms(day, start, zone), instant_ms(day, end, zone)
 
 
 def within(hours: WeeklyHours | None, wall_ms: int, zone: ZoneInfo) -> bool:
-    """True when the instant lies in the weekly hours; always, where there are none."""
+    """True when the instant lies in the hours; always, where there are none."""
     if hours is None:
         return True
     return any(start <= wall_ms < end for start, end in spans_around(hours, wall_ms, zone, days=1))
@@ -65,5 +69,9 @@ def within(hours: WeeklyHours | None, wall_ms: int, zone: ZoneInfo) -> bool:
 
 def next_change_ms(hours: WeeklyHours, wall_ms: int, zone: ZoneInfo) -> int | None:
     """The next instant at which the hours begin or end."""
-    edges = (edge for span in spans_around(hours, wall_ms, zone) for edge in span)
+    # each exception may take a day's edges away, and one far ahead may be all there is
+    spans = spans_around(hours, wall_ms, zone, days=8 + len(hours.exceptions))
+    for date, _ in hours.exceptions:
+        spans += _spans_of(hours, datetime.fromisoformat(date), zone)
+    edges = (edge for span in spans for edge in span)
     return min((edge for edge in edges if edge > wall_ms), default=None)

@@ -57,9 +57,14 @@ class FireRole(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class WeeklyHours:
-    """Local minutes of a week: `(weekday 0-6, from, to)`; `to` may be past 1440, over midnight."""
+    """Local minutes of a week: `(weekday 0-6, from, to)`; `to` may be past 1440, over midnight.
+
+    An exception is a date (ISO 8601) with hours of its own, `(from, to)`; none: closed. A span is
+    of the day on which it begins.
+    """
 
     spans: tuple[tuple[int, int, int], ...]
+    exceptions: tuple[tuple[str, tuple[tuple[int, int], ...]], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -191,7 +191,27 @@ def test_hours_are_read_as_people_write_them():
     assert parse_hours(["sat-mon 00:00-24:00"]).spans == ((0, 0, 1440), (5, 0, 1440), (6, 0, 1440))
 
 
-@pytest.mark.parametrize("span", ["", "mon", "monday 08:00-09:00", "mon 8-9", "mon 25:00-26:00"])
+def test_a_date_has_hours_of_its_own():
+    """U3"""
+    found = parse_hours(
+        ["mon-fri 08:00-22:00", "2026-12-30..2027-01-01 closed", "2026-12-31 20:00-02:00"]
+    )
+    assert len(found.spans) == 5
+    assert found.exceptions == (
+        ("2026-12-30", ()),
+        ("2026-12-31", ((1200, 1560),)),
+        ("2027-01-01", ()),
+    )
+
+
+@pytest.mark.parametrize(
+    "span",
+    [
+        *("", "mon", "monday 08:00-09:00", "mon 8-9", "mon 25:00-26:00", "mon closed"),
+        *("2026-12-25", "2026-02-30 closed", "2026-12-31..2026-12-25 closed"),
+        *("2026-01-01..2028-01-01 closed", "2026-12-25 08:00-25:00"),
+    ],
+)
 def test_hours_that_make_no_sense_are_refused(span):
     with pytest.raises(ValueError, match="expected"):
         parse_hours([span])

@@ -1,6 +1,6 @@
 """Weekly hours on the wall's clock, through changes of the clock (RULES A8, U3)."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -46,6 +46,31 @@ def test_hours_may_cross_midnight(at: str, open_: bool) -> None:
     assert within(friday_night, ms(at, SHANGHAI), SHANGHAI) is open_
 
 
+EXCEPT = (("2026-12-24", ((9 * 60, 14 * 60),)), ("2026-12-25", ()), ("2026-12-31", ((1320, 1560),)))
+
+
+@pytest.mark.parametrize(
+    ("at", "open_"),
+    [
+        *(("2026-12-24T13:59", True), ("2026-12-24T14:00", False)),
+        *(("2026-12-25T10:00", False), ("2026-12-26T10:00", True)),
+        *(("2026-12-31T10:00", False), ("2027-01-01T01:59", True), ("2027-01-01T02:00", False)),
+    ],
+)
+def test_a_date_has_hours_of_its_own(at: str, open_: bool) -> None:
+    """U3: opening hours have exceptions, which may cross midnight too."""
+    assert within(WeeklyHours(DAILY, EXCEPT), ms(at), BERLIN) is open_
+
+
+def test_weeks_that_are_closed_end_and_a_single_day_is_found_however_far() -> None:
+    """U3"""
+    closed = tuple((f"2026-12-{day:02}", ()) for day in range(1, 32))
+    winter = WeeklyHours(DAILY, closed)
+    assert next_change_ms(winter, ms("2026-11-30T17:00"), BERLIN) == ms("2027-01-01T09:00")
+    once = WeeklyHours((), (("2027-06-01", ((600, 660),)),))
+    assert next_change_ms(once, ms("2026-12-01T12:00"), BERLIN) == ms("2027-06-01T10:00")
+
+
 def test_a_time_that_daylight_saving_skips_is_the_next_that_exists() -> None:
     """U3: in Berlin 2026-03-29 02:00–03:00 is not."""
     day = datetime(2026, 3, 29, tzinfo=BERLIN)
@@ -84,19 +109,31 @@ def test_the_next_change_is_the_next_edge() -> None:
     assert next_change_ms(WeeklyHours(()), at, BERLIN) is None
 
 
+def _some(days: st.SearchStrategy[int]) -> st.SearchStrategy[list[tuple[int, int, int]]]:
+    """Spans: the day, when it begins, how long it is."""
+    return st.lists(st.tuples(days, st.integers(0, 1439), st.integers(1, 1440)), max_size=4)
+
+
 @settings(max_examples=200, deadline=None)
 @given(
     st.integers(0, 366 * 24 * 60),
-    st.lists(st.tuples(st.integers(0, 6), st.integers(0, 1439), st.integers(1, 1440)), max_size=4),
+    _some(st.integers(0, 6)),
+    _some(st.integers(0, 400)),
     st.sampled_from(["Europe/Berlin", "Asia/Shanghai", "America/St_Johns", "Australia/Lord_Howe"]),
 )
-def test_the_hours_change_at_the_next_change_and_not_before(minute, spans, name) -> None:
+def test_the_hours_change_at_the_next_change_and_not_before(minute, spans, dates, name) -> None:
     zone = ZoneInfo(name)
-    hours = WeeklyHours(tuple((day, start, start + length) for day, start, length in spans))
+    hours = WeeklyHours(
+        tuple((day, start, start + length) for day, start, length in spans),
+        tuple(
+            ((date(2026, 1, 1) + timedelta(days=day)).isoformat(), ((start, start + length),))
+            for day, start, length in dates
+        ),
+    )
     at = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(minutes=minute)
     now = int(at.timestamp() * 1000)
     edge = next_change_ms(hours, now, zone)
-    assert (edge is None) is (not spans)
+    assert edge is not None or not spans
     if edge is not None:
         assert edge > now
         middle = now + (edge - now) // 2
