@@ -31,7 +31,7 @@ from gateway.domain.site import Channel, Device, Link, Site
 from gateway.domain.state import Change, Decision, Reply, State
 from gateway.domain.subjects import Presented, Role
 from gateway.domain.uses import Watch
-from gateway.domain.utilization import Bucket, ReportAsked, ReportLine, Total
+from gateway.domain.utilization import Changed, ReportAsked, ReportLine, Total
 
 
 class Clock(Protocol):
@@ -239,13 +239,13 @@ class UtilizationReader(Protocol):
     """Closed buckets, from any thread (RULES U2, U3)."""
 
     def totals(
-        self, facility: str, periods: Sequence[tuple[int, int]]
+        self, facilities: Sequence[str], periods: Sequence[tuple[int, int]]
     ) -> Iterator[tuple[int, Total]]:
-        """What the buckets within each period add up to: (its place, the total), where any is."""
+        """What their buckets within each period add up to: (its place, the total), where any is."""
         ...
 
-    def changed(self, cursor: str, limit: int = 1_000) -> tuple[list[Bucket], str]:
-        """Buckets that were closed or amended since, and the cursor to ask with again."""
+    def changed(self, cursor: str, limit: int = 1_000) -> Changed:
+        """Buckets that were closed or amended since, oldest change first."""
         ...
 
 
@@ -256,8 +256,8 @@ class Reports(Protocol):
         """The lines asked for, up to the last closed bucket. Raises MalformedError at once."""
         ...
 
-    def changed(self, cursor: str, limit: int = 1_000) -> tuple[list[Bucket], str]:
-        """Buckets that were closed or amended since, and the cursor to ask with again."""
+    def changed(self, cursor: str, limit: int = 1_000) -> Changed:
+        """Buckets that were closed or amended since, oldest change first."""
         ...
 
 

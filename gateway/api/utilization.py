@@ -106,7 +106,7 @@ class Report(Shown):
 
 
 class BucketShown(Shown):
-    """A closed quarter of an hour of a facility. A higher `revision` replaces a lower one."""
+    """A closed quarter of an hour of a facility, as its `revision` has it."""
 
     facility: str
     start_ms: int
@@ -127,8 +127,13 @@ class BucketShown(Shown):
 
 
 class Changes(Shown):
-    """Buckets that changed after a cursor: ask again with `next_after`."""
+    """Buckets that changed after a cursor: ask again with `next_after`.
 
+    Under one `epoch` a higher revision replaces a lower one; what comes under a new epoch (after a
+    restore) replaces what came under those before.
+    """
+
+    epoch: str
     buckets: list[BucketShown]
     next_after: str
     more: bool
@@ -182,10 +187,11 @@ async def changes(parts: Parts, _: Staff, at: Annotated[ChangesQuery, Query()]) 
 
 
 def _changes(parts: Parts, at: ChangesQuery) -> str:
-    found, following = parts.reports.changed(at.after, at.limit)
-    shown = [BucketShown.of(bucket) for bucket in found]
-    more = len(found) == at.limit
-    return Changes(buckets=shown, next_after=following, more=more).model_dump_json()
+    found = parts.reports.changed(at.after, at.limit)
+    shown = [BucketShown.of(bucket) for bucket in found.buckets]
+    more = len(shown) == at.limit
+    told = Changes(epoch=found.epoch, buckets=shown, next_after=found.cursor, more=more)
+    return told.model_dump_json()
 
 
 def _json(lines: Iterator[ReportLine], wanted: ReportQuery) -> str:

@@ -116,9 +116,9 @@ def clock_changed(draft: Draft, event: ClockChanged) -> None:
         if event.trusted_before:
             usage = _spend(usage, now.wall_ms - event.step_ms)
         if now.trusted:
-            wrong = usage.until_ms - now.wall_ms > DAY_MS  # it had never been so late
-            until = now.wall_ms if wrong else max(usage.until_ms, now.wall_ms)
-            usage = replace(usage, until_ms=until)
+            if usage.until_ms - now.wall_ms > DAY_MS:
+                usage = _taken_back(usage, now.wall_ms)
+            usage = replace(usage, until_ms=max(usage.until_ms, now.wall_ms))
         draft.put(usage)
     look_at_all(draft)
 
@@ -245,6 +245,18 @@ def _spend(usage: Usage, until_ms: int) -> Usage:
     return replace(usage, until_ms=until_ms)
 
 
+def _taken_back(usage: Usage, wall_ms: int) -> Usage:
+    """It had never been so late: no time was spent beyond now, and what happened did so now."""
+    kept = tuple(bucket for bucket in usage.open if bucket.start_ms <= wall_ms)
+    beyond = usage.open[len(kept) :]
+    usage = replace(usage, until_ms=wall_ms, open=kept)
+    counts = sum((bucket.counts for bucket in beyond), start=Counts())
+    if counts == Counts():
+        return usage
+    bucket = _open_bucket(usage, wall_ms // BUCKET_MS * BUCKET_MS)
+    return _with(usage, replace(bucket, counts=bucket.counts + counts))
+
+
 def _open_bucket(usage: Usage, start_ms: int) -> OpenBucket:
     found = (bucket for bucket in usage.open if bucket.start_ms == start_ms)
     return next(found, OpenBucket(start_ms))
@@ -292,7 +304,8 @@ def _add(draft: Draft, facility: str, at_ms: int, counts: Counts) -> None:
     at_ms = at_ms if draft.now.trusted else usage.until_ms
     start = at_ms // BUCKET_MS * BUCKET_MS
     bucket = _open_bucket(usage, start)
-    if bucket in usage.open or start + BUCKET_MS + CLOSES_AFTER_MS > draft.now.wall_ms:
+    closed = draft.now.trusted and start + BUCKET_MS + CLOSES_AFTER_MS <= draft.now.wall_ms
+    if bucket in usage.open or not closed:
         draft.put(_with(usage, replace(bucket, counts=bucket.counts + counts)))
         return
     draft.record(Fact.BUCKET_AMENDED, facility=facility, start_ms=start, **_counted(counts))

@@ -98,6 +98,19 @@ class Bucket:
     counts: Counts = Counts()
 
 
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """Buckets that changed after a cursor, under which epoch, and the cursor to ask with again.
+
+    Revisions are of the epoch. A store that was restored begins another, and may then count a
+    bucket's revisions again from one that it had before.
+    """
+
+    buckets: list[Bucket]
+    epoch: str
+    cursor: str
+
+
 class Grain(StrEnum):
     """How long the periods of a report are, by the site's own days (U3)."""
 

@@ -1,18 +1,18 @@
 """Utilization by period: quarters of an hour added up by the site's own days (RULES U3)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from gateway.core.calendar import instant_ms, local
 from gateway.domain.errors import MalformedError
-from gateway.domain.now import HOUR_MS
+from gateway.domain.now import HOUR_MS, MINUTE_MS
 from gateway.domain.site import Facility, Site
 from gateway.domain.utilization import (
     BUCKET_MS,
     CLOSES_AFTER_MS,
-    Bucket,
+    Changed,
     Grain,
     Grouping,
     ReportAsked,
@@ -22,7 +22,6 @@ from gateway.domain.utilization import (
 from gateway.ports import UtilizationReader, Views
 
 PERIODS_MAX = 100_000
-_EVEN: dict[Grain, int] = {Grain.QUARTER: BUCKET_MS, Grain.HOUR: HOUR_MS}
 _Period = tuple[int, int]
 
 
@@ -37,31 +36,19 @@ class UtilizationReports:
         """The lines asked for, up to the last closed bucket. Raises MalformedError at once."""
         site = self._views.site
         periods = self._periods(asked, ZoneInfo(site.zone))
-        facilities = _facilities(site, asked)
-        if asked.group is Grouping.FACILITY:
-            return (line for one in facilities for line in self._lines(one, periods))
-        return self._grouped(facilities, periods, asked.group)
+        groups = _groups(_facilities(site, asked), asked.group)
+        return (line for of, those in groups.items() for line in self._lines(of, those, periods))
 
-    def changed(self, cursor: str, limit: int = 1_000) -> tuple[list[Bucket], str]:
-        """Buckets that were closed or amended since, and the cursor to ask with again."""
+    def changed(self, cursor: str, limit: int = 1_000) -> Changed:
+        """Buckets that were closed or amended since, oldest change first."""
         return self._reader.changed(cursor, limit)
 
-    def _lines(self, facility: Facility, periods: list[_Period]) -> Iterator[ReportLine]:
-        found = dict(self._reader.totals(facility.id, periods))
-        for place, (start, end) in enumerate(periods):
-            total = _whole(found.get(place, Total()), end - start)
-            yield ReportLine(facility.id, start, end, total)
-
-    def _grouped(
-        self, facilities: list[Facility], periods: list[_Period], group: Grouping
+    def _lines(
+        self, of: str, facilities: Sequence[str], periods: Sequence[_Period]
     ) -> Iterator[ReportLine]:
-        sums: dict[tuple[str, _Period], Total] = {}
-        for facility in facilities:
-            of = facility.place if group is Grouping.PLACE else facility.kind
-            for line in self._lines(facility, periods):
-                key = (of, (line.from_ms, line.to_ms))
-                sums[key] = sums.get(key, Total()) + line.total
-        for (of, (start, end)), total in sorted(sums.items(), key=lambda item: item[0]):
+        found = dict(self._reader.totals(facilities, periods))
+        for place, (start, end) in enumerate(periods):
+            total = _whole(found.get(place, Total()), (end - start) * len(facilities))
             yield ReportLine(of, start, end, total)
 
     def _periods(self, asked: ReportAsked, zone: ZoneInfo) -> list[_Period]:
@@ -105,9 +92,11 @@ def _split(start: int, end: int, grain: Grain, zone: ZoneInfo) -> Iterator[_Peri
 
 def _next(start: int, grain: Grain, zone: ZoneInfo) -> int:
     """Where the period that holds an instant ends."""
-    if grain in _EVEN:
-        return (start // _EVEN[grain] + 1) * _EVEN[grain]
+    if grain is Grain.QUARTER:
+        return start + BUCKET_MS
     here = local(start, zone)
+    if grain is Grain.HOUR:  # of the wall's clock, which may be half an hour beside UTC's
+        return start + HOUR_MS - here.minute * MINUTE_MS
     if grain is Grain.MONTH:
         day = here.replace(day=1) + timedelta(days=32)
         return instant_ms(day.replace(day=1), 0, zone)
@@ -119,7 +108,18 @@ def _facilities(site: Site, asked: ReportAsked) -> list[Facility]:
     strange = next((id_ for id_ in asked.facilities if id_ not in site.facilities), None)
     if strange is not None:
         raise MalformedError(f"facility: there is no {strange}")
-    return [site.facilities[id_] for id_ in asked.facilities or site.facilities]
+    return [site.facilities[id_] for id_ in dict.fromkeys(asked.facilities) or site.facilities]
+
+
+def _groups(facilities: Iterable[Facility], group: Grouping) -> dict[str, list[str]]:
+    """The facilities of each place or kind, by name; each its own group if none is asked for."""
+    if group is Grouping.FACILITY:
+        return {one.id: [one.id] for one in facilities}
+    found: dict[str, list[str]] = {}
+    for one in facilities:
+        of = one.place if group is Grouping.PLACE else one.kind
+        found.setdefault(of, []).append(one.id)
+    return dict(sorted(found.items()))
 
 
 def _whole(total: Total, length_ms: int) -> Total:

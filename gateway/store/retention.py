@@ -23,7 +23,7 @@ from gateway.ports import Stamped
 from gateway.store.ballast import free_bytes
 from gateway.store.epochs import Span, spans
 from gateway.store.store import SqliteStore
-from gateway.store.tables import cursor, gap, journal, meta
+from gateway.store.tables import bucket, cursor, gap, journal, meta
 
 DAYS: Mapping[str, int] = {
     Retention.CALL: 5 * 365,
@@ -101,6 +101,8 @@ class Housekeeping:
         connection.execute(delete(meta).where(meta.c.name == name))
         connection.execute(insert(meta).values(name=name, value=str(old)))
         of_class = and_(window._replace(upto=old).holds(), journal.c.retention == retention)
+        if retention is Retention.USAGE:  # what was added up of these records goes with them
+            connection.execute(delete(bucket).where(bucket.c.number <= old))
         if dropped := _drop(connection, window.span, of_class):
             yield _told("retention", retention, window.span, dropped)
 

@@ -79,6 +79,22 @@ async def test_what_no_bucket_speaks_of_is_unknown_and_no_share_is_made_of_it(ri
     assert lines[1]["unknown"] == 1
 
 
+async def test_hours_are_those_of_the_wall_s_clock(tmp_path: Path) -> None:
+    """U3: also where it stands half an hour, or a quarter, beside UTC."""
+    for zone, until in (("Asia/Kolkata", "02:00+05:30"), ("Asia/Kathmandu", "02:00+05:45")):
+        async with served(tmp_path / zone, replace(api_site(), zone=zone)) as rig:
+            asked = {"from": "2026-03-28", "to": f"2026-03-28T{until}", "bucket": "hour"}
+            lines = await report(rig, **asked)
+            assert [line["to_ms"] - line["from_ms"] for line in lines] == [HOUR_MS, HOUR_MS]
+
+
+async def test_a_facility_that_is_asked_for_twice_counts_once(rig: Rig) -> None:
+    asked = [("from", "2026-03-28"), ("to", "2026-03-29"), ("group", "kind")]
+    twice = [*asked, ("facility", "study"), ("facility", "study")]
+    (line,) = (await rig.get(API, params=twice)).json()["lines"]
+    assert line["spent_s"] == {"idle": 86_400}
+
+
 @pytest.mark.parametrize(
     ("grain", "lines"), [("quarter", 284), ("hour", 71), ("week", 2), ("month", 1)]
 )
@@ -141,6 +157,7 @@ async def test_a_platform_pulls_only_what_is_new(rig: Rig) -> None:
         pulled, after, more = pulled + len(page["buckets"]), page["next_after"], page["more"]
     assert pulled == 71 * 4 + 96
     assert (await rig.get(f"{API}/changes", "platform", params={"after": after})).json() == {
+        "epoch": rig.store.journal.head().epoch,
         "buckets": [],
         "next_after": after,
         "more": False,

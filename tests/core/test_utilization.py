@@ -1,7 +1,7 @@
 """Where the time of facilities went (RULES U2, U3)."""
 
 import random
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import replace
 
 import pytest
@@ -184,6 +184,68 @@ def test_a_clock_that_was_ten_years_ahead_for_a_while_stops_no_account(world: Wo
     before = len(buckets(world, "terrace"))
     world.wait(hours=1)
     assert len(buckets(world, "terrace")) > before
+
+
+def test_a_quarter_of_an_hour_that_a_wrong_clock_had_closed_is_whole_when_it_comes() -> None:
+    """U2: two days ahead for a while, trusted; what happened meanwhile is counted once."""
+    world = World(at="2026-03-02 09:00")
+    world.person("ann", pin="1111")
+    world.step_clock(2 * DAY_MS)
+    world.wait(minutes=25)
+    world.pin("store", "1111")  # refused
+    world.wait(minutes=7)
+    world.step_clock(-2 * DAY_MS)
+    world.wait(hours=2 * 24 + 1)
+    told: dict[int, list[Record]] = defaultdict(list)
+    for bucket in buckets(world, "store"):
+        assert sum(bucket.data["spent_ms"].values()) == BUCKET_MS
+        assert all(ms > 0 for ms in bucket.data["spent_ms"].values())
+        told[bucket.data["start_ms"]].append(bucket)
+    twice = [found for found in told.values() if len(found) > 1]
+    assert twice
+    assert all(found[-1].data["spent_ms"] == {"idle": BUCKET_MS} for found in twice)
+    refused = [bucket for bucket in buckets(world, "store") if "refused" in bucket.data]
+    assert len(refused) == 1
+
+
+def test_what_happens_on_an_untrusted_clock_counts_in_the_last_bucket_known(world: World) -> None:
+    """U2: wherever the wrong clock stands."""
+    for years in (-30, 10):
+        before = len(world.facts(Fact.REFUSED))
+        world.step_clock(years * 365 * DAY_MS, Trust.UNTRUSTED)
+        world.pin("store", "1111")
+        world.wait(minutes=1)
+        world.step_clock(-years * 365 * DAY_MS, Trust.SYNCHRONISED)
+        assert len(world.facts(Fact.REFUSED)) == before + 1
+    world.wait(hours=1)
+    assert world.facts(Fact.BUCKET_AMENDED) == []
+    found = [
+        bucket.data["refused"] for bucket in buckets(world, "store") if "refused" in bucket.data
+    ]
+    assert sum(sum(refused.values()) for refused in found) == 2
+
+
+def test_what_is_known_late_is_a_fact_of_its_own(world: World) -> None:
+    """U2: a late fact issues a new revision of the bucket."""
+    later = replace(world.site.settings.booking, no_show_grace_ms=40 * MINUTE_MS)
+    settings = replace(world.site.settings, booking=later)
+    world.site = replace(world.site, settings=settings)
+    world.step.reload(world.site, world.now())
+    world.book("b1", "study", "ann", "09:30", "11:00")
+    world.at("11:30")
+    (told,) = world.facts(Fact.BUCKET_AMENDED)
+    assert told.data == {"facility": "study", "start_ms": world.clock("09:30"), "no_shows": 1}
+
+
+def test_a_date_with_hours_of_its_own_is_closed() -> None:
+    """U2, U3: an exception."""
+    daily = WeeklyHours(
+        tuple((day, 0, 24 * 60) for day in range(7)), (("2026-03-03", ((600, 720),)),)
+    )
+    pool = facility("pool", "terrace", open_hours=daily)
+    world = World(court(facilities=[pool]), at="2026-03-02 00:00")
+    world.at("2026-03-04 00:11")
+    assert minutes(world, "pool") == {"idle": 24 * 60 + 120, "closed": 22 * 60}
 
 
 def test_an_absence_is_unknown_and_what_held_before_it_is_not(world: World) -> None:

@@ -62,6 +62,26 @@ def test_a_class_is_dropped_at_its_time_and_the_chain_still_verifies(
     assert (verdict.whole, verdict.dropped, verdict.records) == (True, 3, 4)
 
 
+def test_buckets_go_with_the_records_they_were_added_up_of(store: SqliteStore) -> None:
+    """U4: not before the last of them."""
+    bucket = {"facility": "study", "start_ms": 0}
+    first = [
+        Record(Fact.BUCKET_CLOSED, {**bucket, "start_ms": ms, "spent_ms": {"idle": 900_000}})
+        for ms in (0, 900_000)
+    ]
+    store.commit(batch(1, first, now=day(0)))
+    store.commit(batch(2, [Record(Fact.BUCKET_AMENDED, {**bucket, "no_shows": 1})], now=day(9)))
+    store.journal.set_cursor("platform", 3)
+    tidy(store, day(2 * 365))
+    assert len(store.utilization.changed("").buckets) == 2
+    tidy(store, day(2 * 365 + 2))
+    assert [one.start_ms for one in store.utilization.changed("").buckets] == [0]
+    store.commit(batch(3, [call()], now=day(2 * 365 + 20)))
+    store.journal.set_cursor("platform", 5)
+    tidy(store, day(2 * 365 + 20))
+    assert store.utilization.changed("").buckets == []
+
+
 def test_nothing_goes_before_the_platforms_own_acknowledgement(store: SqliteStore) -> None:
     """RULES U1."""
     store.commit(batch(1, [presence(), presence(), presence()], now=day(0)))
