@@ -42,7 +42,7 @@ PARTS: dict[str, Part] = {
     "runtime": Part(30, [*PYTEST, "tests/runtime"]),
     "store": Part(60, [*PYTEST, "tests/store"]),
     "security": Part(20, [*PYTEST, "tests/security"]),
-    "uplink": Part(60, [*PYTEST, "tests/uplink"]),
+    "uplink": Part(90, [*PYTEST, "tests/uplink"]),
     "api": Part(60, [*PYTEST, "tests/api"]),
     "simulation": Part(120, [*PYTEST, "tests/simulation"]),
     "end to end": Part(180, [*PYTEST, "tests/end_to_end"]),

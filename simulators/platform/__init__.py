@@ -7,5 +7,6 @@ a mistake at one end is found at the other.
 from simulators.platform.feeds import Answer
 from simulators.platform.ledger import Entry, Ledger
 from simulators.platform.service import Address, Platform
+from simulators.platform.usage import Puller, added_up
 
-__all__ = ["Address", "Answer", "Entry", "Ledger", "Platform"]
+__all__ = ["Address", "Answer", "Entry", "Ledger", "Platform", "Puller", "added_up"]

@@ -20,7 +20,7 @@ from gateway.api.parts import Gateway
 from gateway.api.server import ApiServer
 from gateway.domain.bookings import Terms
 from gateway.domain.entity import Entity
-from gateway.domain.events import BookingItem, ChangesReceived, Event, PointEdge, Stream
+from gateway.domain.events import BookingItem, ChangesReceived, Event, PointEdge, Started, Stream
 from gateway.domain.points import PointRef, Quality, Reading, Value
 from gateway.domain.profile import SetpointSpec
 from gateway.domain.records import Position
@@ -44,7 +44,7 @@ from gateway.uplink.reader import PlatformMessages
 HOUR_MS = 3_600_000
 PIN = "4711"
 KEY = bytes(range(32))
-FILE = "journal.db"
+FILE = "gateway.db"
 ROLES = ("platform", "desk", "technician", "resident")
 
 
@@ -177,10 +177,10 @@ class Parts:
     head: Position
 
 
-def built(folder: Path, site: Site | None = None) -> Parts:
+def built(folder: Path, site: Site | None = None, clock: MachineClock | None = None) -> Parts:
     """A gateway on a folder."""
     site = site or api_site()
-    clock = MachineClock()
+    clock = clock or MachineClock()
     store = SqliteStore(folder / FILE, StoreOptions(ballast_bytes=0))
     loaded = store.open()
     readings = Readings()
@@ -217,14 +217,21 @@ def application(gateway: Gateway) -> FastAPI:
 
 
 @asynccontextmanager
-async def served(folder: Path, site: Site | None = None) -> AsyncIterator[Rig]:
-    """A gateway on a folder, served on a free port."""
-    parts = built(folder, site)
+async def served(
+    folder: Path,
+    site: Site | None = None,
+    clock: MachineClock | None = None,
+    started: Started | None = None,
+) -> AsyncIterator[Rig]:
+    """A gateway on a folder, served on a free port; `started` is the first thing it hears."""
+    parts = built(folder, site, clock)
     texts = {
         role: parts.tokens.add(f"{role} one", Role(role), 0, "ada" if role == "resident" else "")
         for role in ROLES
     }
     parts.engine.start(parts.head, {})
+    if started is not None:
+        parts.engine.tell(started)
     server = ApiServer(application(parts.gateway), "127.0.0.1:0")
     task = asyncio.create_task(parts.engine.run())
     await server.start()

@@ -32,6 +32,7 @@ from gateway.runtime.engine import Engine
 from gateway.runtime.readings import Readings
 from gateway.runtime.reconcile import Reconciler
 from gateway.runtime.step import Step
+from gateway.runtime.tasks import cancelled
 from gateway.runtime.views import EngineViews
 from gateway.security.credentials import KeyedCredentials
 from gateway.store.store import SqliteStore, StoreOptions
@@ -153,6 +154,32 @@ def drop(folder: Path, first: int, last: int) -> None:
     database.close()
 
 
+def surroundings(engine: Engine, store: SqliteStore, clock: MachineClock) -> Surroundings:
+    """What an uplink sees of a gateway."""
+    return Surroundings(
+        engine,
+        EngineViews(engine, clock, {}),
+        store.journal,
+        KeyedCredentials(KEY),
+        clock,
+        engine.step.unsaved,
+    )
+
+
+@asynccontextmanager
+async def uplinked(
+    engine: Engine, store: SqliteStore, clock: MachineClock, port: int
+) -> AsyncIterator[None]:
+    """An uplink beside a gateway that runs already."""
+    settings = UplinkSettings(**{**FAST, "port": port})
+    uplink = Uplink(settings, surroundings(engine, store, clock), "0.1.0", random.Random(7).random)
+    task = asyncio.create_task(uplink.run())
+    try:
+        yield
+    finally:
+        await cancelled(task)
+
+
 @asynccontextmanager
 async def gateway(
     folder: Path,
@@ -177,14 +204,7 @@ async def gateway(
     )
     engine.start(loaded.head, drivers or {})
     uplink_settings = UplinkSettings(**{**FAST, "port": port, **settings})
-    around = Surroundings(
-        engine,
-        EngineViews(engine, clock, {}),
-        store.journal,
-        KeyedCredentials(KEY),
-        clock,
-        engine.step.unsaved,
-    )
+    around = surroundings(engine, store, clock)
     uplink = Uplink(uplink_settings, around, "0.1.0", random.Random(7).random)
     notifiers: dict[ChannelKind, Notifier] = {
         ChannelKind.WEBHOOK: WebhookNotifier(clock.wall_ms),
