@@ -19,6 +19,9 @@ BIN = Path(sys.executable).parent
 
 PYTEST = [str(BIN / "python"), "-m", "pytest"]
 
+# State machines: 40 steps a life, 200,000 steps in all.
+ANY_ORDER = ["tests/core/test_any_order.py", "tests/core/test_charging_any_order.py"]
+
 
 @dataclass(frozen=True)
 class Part:
@@ -37,7 +40,10 @@ PARTS: dict[str, Part] = {
     "layering": Part(20, [f"{BIN}/lint-imports", "--no-logo"]),
     "architecture": Part(20, [*PYTEST, "tests/architecture"]),
     "config": Part(60, [*PYTEST, "tests/config", "tests/codec"]),
-    "core": Part(60, [*PYTEST, "tests/core"]),
+    "core": Part(60, [*PYTEST, "tests/core", *(f"--ignore={one}" for one in ANY_ORDER)]),
+    "any order": Part(
+        600, [*PYTEST, *ANY_ORDER], sizes={"PROOF_LIVES": "4500", "PROOF_CHARGING_LIVES": "500"}
+    ),
     "drivers": Part(90, [*PYTEST, "tests/drivers"]),
     "runtime": Part(30, [*PYTEST, "tests/runtime"]),
     "store": Part(60, [*PYTEST, "tests/store"]),

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 from core.sites import court, ref
 
+from gateway.core.derive import derive, outputs
 from gateway.domain.bookings import Booking, Terms
 from gateway.domain.entity import Entity
 from gateway.domain.events import (
@@ -566,3 +567,19 @@ class World:
 
     def right(self, id_: str, subject: str, *targets: str, **more: Any) -> Reply:
         return self.sync(Stream.RIGHTS, [StandingRight(id_, subject, targets, **more)])
+
+
+def driven_as_derived(world: World) -> None:
+    """What is driven is what a fresh look would drive; what is permissive may wait for the disk."""
+    fresh, _ = derive(world.site, world.state, world.readings, world.now(), outputs(world.site))
+    driven = {one.ref: one for one in world.reconciler.desired()}
+    for ref_, wanted in fresh.items():
+        found = driven.get(ref_)
+        if wanted is None or (not wanted.secures and not world.step.idle):
+            continue
+        if isinstance(wanted, Pulse):
+            assert isinstance(found, Pulse), ref_
+            assert found.token == wanted.token, ref_
+        else:
+            assert found is not None, ref_
+            assert found.value == wanted.value, ref_  # type: ignore[union-attr]

@@ -8,11 +8,12 @@ from dataclasses import replace
 from itertools import pairwise
 
 import hypothesis.strategies as st
-from core.harness import DESK, REFUSED, UNKNOWN, World
+import pytest
+from core.harness import DESK, REFUSED, UNKNOWN, World, driven_as_derived
+from fixtures.sizes import size
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from gateway.core.derive import derive, outputs
 from gateway.core.draft import Draft
 from gateway.core.fire import releases
 from gateway.domain.bookings import Booking, BookingStatus
@@ -257,18 +258,7 @@ class Life(RuleBasedStateMachine):
     @invariant()
     def outputs_are_what_is_true(self) -> None:
         """DESIGN §2.1: what is driven is what a fresh look would drive; nothing was forgotten."""
-        world = self.world
-        now = world.now()
-        fresh, _ = derive(world.site, world.state, world.readings, now, outputs(world.site))
-        driven = {one.ref: one for one in world.reconciler.desired()}
-        for ref, wanted in fresh.items():
-            found = driven.get(ref)
-            if isinstance(wanted, Pulse):
-                waits = not wanted.secures and not world.step.idle
-                assert waits or (isinstance(found, Pulse) and found.token == wanted.token), ref
-            elif wanted is not None:
-                waits = not wanted.secures and not world.step.idle
-                assert waits or (found is not None and found.value == wanted.value), ref  # type: ignore[union-attr]
+        driven_as_derived(self.world)
 
     @invariant()
     def at_rest_the_disk_knows_all(self) -> None:
@@ -300,10 +290,10 @@ def _standing(entity: Booking | Call) -> object:
 
 
 Life.TestCase.settings = settings(
-    max_examples=250,
+    max_examples=size("LIVES", 250),
     stateful_step_count=40,
     deadline=None,
     derandomize=True,
     suppress_health_check=list(HealthCheck),
 )
-TestLife = Life.TestCase
+TestLife = pytest.mark.timeout(3_600)(Life.TestCase)  # as long as its size asks for
