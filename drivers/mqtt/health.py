@@ -19,6 +19,7 @@ from gateway.ports import Clock, Sink
 
 BRIDGE_START_MS = 60_000
 FRESH_MS = 60_000
+ANSWERS_MS = 2_000  # a device that was asked answers within so long
 GARBAGE_DEGRADES, GARBAGE_COSTS, GARBAGE_MOST = 10, 2, 20
 
 
@@ -65,6 +66,7 @@ class DeviceState:
         self._told: tuple[Health, str, str] = (Health.UNKNOWN, "device_silent", "")
         self._floods: set[object] = set()
         self._heard = False  # since the link came up
+        self._asked_ms: int | None = None
 
     @property
     def reachable(self) -> bool:
@@ -80,13 +82,21 @@ class DeviceState:
             live = self._moved_on(last_seen)
             self._last_seen = last_seen
         else:
-            live = not retained and not (self.bridge and self.bridge.republishes(mono_ms))
+            cached = self.bridge is not None and self.bridge.republishes(mono_ms)
+            live = not retained and (not cached or self._answers(mono_ms))
         live = live and mono_ms >= self.stored_until_ms
         if live:
             self.freshness.heard_ms = mono_ms
             if not self._heard:
                 self._heard = True
                 self.judge()
+
+    def asked(self) -> None:
+        """It was asked for what it is: what comes at once is its answer, and from no cache."""
+        self._asked_ms = self.clock.mono_ms()
+
+    def _answers(self, mono_ms: int) -> bool:
+        return self._asked_ms is not None and mono_ms - self._asked_ms < ANSWERS_MS
 
     def garbage(self) -> None:
         """A message made no sense: counted, and a fault if it lasts."""

@@ -123,6 +123,7 @@ class _Laying:
             length_ms=spec.setpoint.length_ms or 0,
             ask=self._ask_of(spec),
             point=point,
+            asks=tuple(dict.fromkeys(self._all_asks())),
         )
 
     def _lay_status(self) -> None:

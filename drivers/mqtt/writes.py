@@ -4,7 +4,8 @@ Rules:
 - A pulse is published once for its token, never after its `until`, never retained, and not to a
   device that is known to be away: a broker might hold it until the device is back (RULES A4).
 - A level's own echo proves nothing: after writing, what the device is said to be is not believed
-  until we have asked it.
+  until we have asked it. A little later it is asked once more for all that it can be asked for: a
+  register that was read after the switch moved opens and closes a session (RULES C3).
 - A lease is a timed command of the device, repeated at half its time while it is renewed; when we
   stop, it runs out by itself.
 - What cannot leave now is refused, and nothing of it is kept.
@@ -13,7 +14,7 @@ Rules:
 import asyncio
 import contextlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,12 +35,13 @@ from gateway.ports import Clock
 
 ACKNOWLEDGED_S = 3.0
 ECHO_S = 1.0
+AGAIN_S = 1.5  # past the second within which an answer may be to an older question
 SPENT_KEPT = 1_024
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """How one point of one device is written and asked for."""
+    """How one point of one device is written and asked for; `asks` are those of all its points."""
 
     state: DeviceState
     topic: str
@@ -47,6 +49,7 @@ class Target:
     length_ms: int
     ask: Outgoing | None
     point: Point | None
+    asks: Sequence[Outgoing] = ()
 
     def message(self, value: Value, expiry_s: int | None = None) -> Outgoing:
         """The message that asks for a value. A pattern it does not know is played as `on`."""
@@ -122,7 +125,7 @@ class Writer:
 
     async def _level(self, target: Target, level: Level) -> WriteOutcome:
         if target.ask is not None and target.point is not None:
-            self._prove(target.point, target.ask)
+            self._prove(target, target.point)
         return await self._session.publish(target.message(level.value), ACKNOWLEDGED_S)
 
     async def _lease(self, target: Target, lease: Lease) -> WriteOutcome:
@@ -140,21 +143,26 @@ class Writer:
             self._playing.pop(lease.ref, None)
         return outcome
 
-    def _prove(self, point: Point, ask: Outgoing) -> None:
-        """Disbelieve the echo, then ask the device."""
+    def _prove(self, target: Target, point: Point) -> None:
+        """Disbelieve the echo, then ask the device, and a little later what else it can say."""
         before = self._proofs.pop(point.ref, None)
         if before is not None:
             before.cancel()
         echoed = asyncio.Event()
         point.echo = echoed.set
-        self._proofs[point.ref] = asyncio.create_task(self._ask(point, ask, echoed))
+        self._proofs[point.ref] = asyncio.create_task(self._ask(target, point, echoed))
 
-    async def _ask(self, point: Point, ask: Outgoing, echoed: asyncio.Event) -> None:
+    async def _ask(self, target: Target, point: Point, echoed: asyncio.Event) -> None:
         with contextlib.suppress(TimeoutError):  # it does not echo: all the better
             async with asyncio.timeout(ECHO_S):
                 await echoed.wait()
         point.echo = None
-        self._session.send(ask)
+        assert target.ask is not None
+        self._session.send(target.ask)
+        await asyncio.sleep(AGAIN_S)
+        target.state.asked()
+        for ask in target.asks:
+            self._session.send(ask)
 
 
 def _refused(detail: str) -> WriteOutcome:
