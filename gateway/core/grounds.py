@@ -154,7 +154,7 @@ def _by_booking(draft: Draft, subject: Subject, bookings: list[Booking]) -> Grou
     if not now.trusted:
         return _by_uncertain_clock(draft, subject, bookings)
     for booking in bookings:
-        if _may_return(draft, booking) or _may_come(draft, booking, subject):
+        if _may_return(draft, booking, subject) or _may_come(draft, booking, subject):
             return Ground(subject, booking.id, booking.facility, reason("booking"))
     return None
 
@@ -174,20 +174,26 @@ def _by_uncertain_clock(draft: Draft, subject: Subject, bookings: list[Booking])
     return Ground(subject, nearest.id, nearest.facility, reason("booking"), uncertain=True)
 
 
-def _may_return(draft: Draft, booking: Booking) -> bool:
-    """B7: back in for what was forgotten, unless others have checked in and filled the room."""
+def _may_return(draft: Draft, booking: Booking, subject: Subject) -> bool:
+    """B7: back in for what was forgotten, unless others have checked in and filled the room.
+
+    An outlet is not gone back into: whoever is booked next has it (C7).
+    """
     if booking.checked_in_ms is None or booking.status is BookingStatus.NO_SHOW:
         return False
     wall = draft.now.wall_ms
     until = booking.terms.end_ms + draft.site.settings.booking.return_after_end_ms
     if not booking.terms.end_ms <= wall < until:
         return False
+    facility = draft.site.facilities[booking.facility]
+    if facility.outlet is not None:
+        return not taken_by_other(draft, facility, subject.id)
     others = sum(
         1
         for other in draft.where(Booking, "facility", booking.facility)
         if other.status is BookingStatus.CHECKED_IN and other.covers(wall)
     )
-    return others < draft.site.facilities[booking.facility].capacity
+    return others < facility.capacity
 
 
 def _may_come(draft: Draft, booking: Booking, subject: Subject) -> bool:

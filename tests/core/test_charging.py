@@ -174,6 +174,21 @@ def test_a_booking_ends_with_a_next_booker_and_goes_on_without(garage: Garage) -
     assert (ended["stop_reason"], ended["continued"]) == ("TimeLimitReached", True)
 
 
+def test_whose_booking_is_over_starts_nothing_in_the_next_one(garage: Garage) -> None:
+    """C7: what B7 allows in a room, to fetch what was forgotten, is no ground to charge."""
+    garage.book("b1", "car1", "ada", "09:00", "10:00")
+    garage.book("b2", "car1", "ben", "10:00", "11:00")
+    garage.plug("car1")
+    assert garage.type_pin("1111", "car1").accepted
+    garage.at("10:01")
+    garage.run(10)
+    assert garage.last(Fact.SESSION_ENDED).data["stop_reason"] == "TimeLimitReached"
+    assert not garage.type_pin("1111", "car1").accepted
+    garage.cancel("b2")
+    garage.run(40)
+    assert garage.type_pin("1111", "car1").accepted
+
+
 def test_a_booked_charger_that_nobody_comes_to_is_a_no_show(garage: Garage) -> None:
     """B6: a session or a vehicle is the evidence; a charger that was not read is none."""
     garage.book("b1", "car1", "ada", "09:01", "10:00")
