@@ -55,6 +55,8 @@ def world_commands(world: SimulatedSite) -> dict[str, Command]:
         world.free,
         world.cut_link,
         world.mend_link,
+        world.cut_power,
+        world.restore_power,
         world.restart_bridge,
         world.lose,
     )

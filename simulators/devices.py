@@ -276,14 +276,19 @@ class SimulatedSite:
 
     async def reboot(self, device: str, boot_s: float = 1.0) -> None:
         """The device restarts: its relays drop, it charges nothing, and is away for so long."""
-        for (board, _), relay in self.town.relays.items():
-            if board == device:
-                relay.power_lost(self.now_ms())
-        for connector in self.town.on_device.get(device, ()):
-            connector.supply(False, self.now_ms())
+        self.town.supply(False, self.now_ms(), device)
         await self.lines.restart_device(device, boot_s)
-        for connector in self.town.on_device.get(device, ()):
-            connector.supply(True, self.now_ms())
+        self.town.supply(True, self.now_ms(), device)
+
+    async def cut_power(self) -> None:
+        """The whole site is dark: nothing is supplied, and no wire answers."""
+        self.town.supply(False, self.now_ms())
+        await self.lines.darken()
+
+    async def restore_power(self) -> None:
+        """There is power again, and every device starts as it does."""
+        self.town.supply(True, self.now_ms())
+        await self.lines.light()
 
     async def restart_bridge(self, link: str) -> None:
         """The radio bridge of a link restarts and repeats what it remembers."""

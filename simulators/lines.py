@@ -91,6 +91,25 @@ class Lines:
         """The wire is whole again, at the same address."""
         await self._wire(link).mend()
 
+    async def darken(self) -> None:
+        """No device is supplied: bridges and readers are gone, and every wire is dead."""
+        for bridge in self.bridges.values():
+            await bridge.stop()
+        for reader in self.readers.values():
+            await reader.vanish()
+        for bus in self.buses.values():
+            await bus.cut()
+
+    async def light(self) -> None:
+        """They are supplied again, at the same addresses."""
+        for bus in self.buses.values():
+            await bus.mend()
+        for link, bridge in self.bridges.items():
+            await bridge.start(self.brokers[link])
+        for device, reader in self.readers.items():
+            link = self._town.site.equipment.devices[device].link
+            await reader.start(self.brokers[link])
+
     def present(self, device: str, what: Mapping[str, str]) -> int | None:
         """A keypad or reader says what was presented at it; when, None if it is mute."""
         faults = self.faults[device]

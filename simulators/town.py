@@ -84,6 +84,18 @@ class Town:
         for connector in self.on_device.get(device, ()):
             connector.hear(now_ms)
 
+    def supply(self, on: bool, now_ms: int, device: str = "") -> None:
+        """A device, or every one, loses its power or has it back; relays and plugs drop."""
+        for (board, _), relay in self.relays.items():
+            if device in ("", board) and not on:
+                relay.power_lost(now_ms)
+        for id_, plug in self.plugs.items():
+            if device in ("", id_) and not on:
+                plug.switch(False, now_ms)
+        all_of_them = self.connectors.values()
+        for connector in self.on_device.get(device, ()) if device else all_of_them:
+            connector.supply(on, now_ms)
+
     def connector(self, outlet: str) -> Connector:
         """A connector by its facility, or by its device."""
         return self.outlets.get(outlet) or self.connectors[outlet]

@@ -101,9 +101,11 @@ class Court:
                 await asyncio.sleep(0.02)
         raise AssertionError(f"no pulse at {door}; facts: {self.facts()}\n{self.log.read_text()}")
 
-    def api(self, role: Role = Role.DESK, name: str = "Dora") -> httpx.AsyncClient:
-        """A client of the gateway's API, as a person with a role."""
-        token = ApiTokens(self.data).add(name, role, self.now_ms())
+    def api(
+        self, role: Role = Role.DESK, name: str = "Dora", subject: str = ""
+    ) -> httpx.AsyncClient:
+        """A client of the gateway's API, as a person with a role; a resident is a subject."""
+        token = ApiTokens(self.data).add(name, role, self.now_ms(), subject)
         address = (self.data / "listening").read_text().strip()
         headers = {"Authorization": f"Bearer {token}"}
         return httpx.AsyncClient(base_url=f"http://{address}/api/v1", headers=headers)
@@ -140,13 +142,17 @@ class Court:
 def write_site(folder: Path, change: dict[str, Any], template: Path = TEMPLATE) -> Path:
     """A copy of the template with `change` merged into its site.yaml."""
     shutil.copytree(template, folder)
-    yaml = YAML()
-    path = folder / "site.yaml"
+    edit(folder, "site.yaml", change)
+    return folder
+
+
+def edit(folder: Path, file: str, change: dict[str, Any]) -> None:
+    """Merge `change` into a file of a site."""
+    yaml, path = YAML(), folder / file
     text = yaml.load(path)
     _merge(text, change)
-    with path.open("w") as file:
-        yaml.dump(text, file)
-    return folder
+    with path.open("w") as out:
+        yaml.dump(text, out)
 
 
 def _merge(into: Any, change: dict[str, Any]) -> None:

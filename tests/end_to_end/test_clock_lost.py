@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 from end_to_end.court import Court, court
+from end_to_end.faketime import LIBRARIES, Time
 from fixtures.broker import Broker
 
 GRACE_S = 1
-LIBRARIES = sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
 pytestmark = pytest.mark.skipif(not LIBRARIES, reason="no libfaketime here (apt: faketime)")
 
 
@@ -20,32 +20,10 @@ async def quick(tmp_path: Path, broker: Broker) -> AsyncIterator[Court]:
         yield served
 
 
-class Time:
-    """What the gateway's system clock shows, and whether a time service vouches for it."""
-
-    def __init__(self, folder: Path) -> None:
-        self._shown, self._trust = folder / "shown", folder / "trust"
-
-    def environment(self) -> dict[str, str]:
-        return {
-            "LD_PRELOAD": str(LIBRARIES[0]),
-            "FAKETIME_TIMESTAMP_FILE": str(self._shown),
-            "FAKETIME_CACHE_DURATION": "1",
-            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-            "COMMONS_CLOCK": str(self._trust),
-        }
-
-    def show(self, shown: str, trust: str) -> None:
-        """`@…` is a start, from which time goes on; `+0` is the truth."""
-        self._shown.write_text(shown + "\n")
-        self._trust.write_text(trust)
-
-
 async def test_in_1970_holder_and_staff_get_in_calls_sound_and_nothing_is_ended(
     quick: Court, tmp_path: Path
 ) -> None:
     here, time = quick, Time(tmp_path)
-    time.show("+0", "synchronised")
     await here.start(**time.environment())
     await here.ready()
     await here.platform.subject("ada", pin="482913")

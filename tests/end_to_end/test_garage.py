@@ -1,4 +1,4 @@
-"""A session from plug to stop on every make of charger, by the gateway as a process."""
+"""Charging on every make and by every way to be authorised, by the gateway as a process."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -6,12 +6,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from end_to_end.court import Court, court
+from end_to_end.charging import (
+    charges,
+    drawn,
+    end_of,
+    ended,
+    facts_at,
+    garage,
+    plug_in,
+    present,
+    start_session,
+)
+from end_to_end.court import Court
 from fixtures.broker import Broker
 
+from gateway.domain.subjects import Role
 from simulators.models.connectors import Charger
 
-GARAGE = Path(__file__).parents[1] / "simulation" / "garage"
 BAYS = {
     "bay_keba": 1,
     "bay_abb": 1,
@@ -21,111 +32,128 @@ BAYS = {
     "bay_charx_2": 1,
     "bay_evse": 10,
 }
-RACKS = {"rack_1": 1, "rack_2": 1, "rack_3": 1}
-WAKES_MS = 8_000  # a register is opened before its vehicle draws
+SWITCHED = {"rack_1": 1, "scooter": 10}
+CARD = "04A1B2C3"
 
 
 @pytest.fixture
-async def garage(tmp_path: Path, broker: Broker) -> AsyncIterator[Court]:
-    async with court(tmp_path, broker, template=GARAGE) as here:
-        await here.start()
-        await here.ready()
-        await here.platform.subject("ada", pin="482913")
-        await here.platform.right("ada-charges", "ada", ["*"])
-        yield here
-        await here.stop()
-
-
-async def present(here: Court, outlet: str) -> None:
-    async with here.api() as api:
-        answer = await api.post(
-            f"/outlets/{outlet}/present", json={"credential": {"kind": "pin", "pin": "482913"}}
-        )
-        assert answer.is_success, answer.text
+async def here(tmp_path: Path, broker: Broker) -> AsyncIterator[Court]:
+    async with garage(tmp_path, broker) as served:
+        yield served
 
 
 async def session(here: Court, outlet: str, resolution_wh: int, vehicle: str) -> None:
-    connector, path = here.town.town.connector(outlet), f"/outlets/{outlet}"
-    before_wh = connector.energy_wh
-    await start_session(here, outlet, vehicle, WAKES_MS)
+    """From plug to stop; what it is told to have taken is what its own meter counted."""
+    before_wh = drawn(here, outlet)
+    await start_session(here, outlet, vehicle)
+    await here.until(lambda: drawn(here, outlet) >= before_wh + resolution_wh + 1, 60)
     if vehicle == "car":
+        path = f"/outlets/{outlet}"
         await here.sees(path, lambda one: one["session"]["energy_wh"] >= 3, 40)
     await present(here, outlet)  # the same person again: stop
-    await here.sees(path, lambda one: one["session"] is None, 40)
-    await here.until(lambda: ended(here, outlet), what=f"no end at {outlet}")
-    (told,) = ended(here, outlet)
-    took_wh = connector.energy_wh - before_wh
+    told = await end_of(here, outlet)
+    took_wh = drawn(here, outlet) - before_wh
     assert abs(told["energy_wh"] - took_wh) <= resolution_wh, (outlet, told, took_wh)
+    assert told["stop_reason"] == "Local"
 
 
-def ended(here: Court, outlet: str) -> list[dict[str, Any]]:
-    """What the platform was told of the sessions that ended at an outlet."""
-    facts = (entry for entry in here.platform.records if entry.fact == "session.ended")
-    return [entry.data for entry in facts if entry.data["facility"] == outlet]
+async def test_sessions_on_every_make(here: Court) -> None:
+    """C3: cars, an e-bike's outlet, and a metering plug, all at once."""
+    await asyncio.gather(
+        *(session(here, bay, wh, "car") for bay, wh in BAYS.items()),
+        *(session(here, outlet, wh, "ebike") for outlet, wh in SWITCHED.items()),
+    )
+    assert here.facts("meter.") == []
 
 
-async def test_sessions_on_every_make(garage: Court) -> None:
-    await asyncio.gather(*(session(garage, bay, wh, "car") for bay, wh in BAYS.items()))
-    await asyncio.gather(*(session(garage, rack, wh, "ebike") for rack, wh in RACKS.items()))
-    assert garage.facts("meter.") == []
+# --- who may, and for how long --------------------------------------------------------------------
 
 
-async def start_session(here: Court, outlet: str, vehicle: str, wakes_ms: int = 1_000) -> None:
-    """Plugged in, authorised, charging."""
-    here.town.plug_in(outlet, vehicle)
-    plugged = here.town.town.connector(outlet).vehicle
-    assert plugged is not None
-    plugged.wakes_ms = wakes_ms
-    known = ("Preparing", "Available")
-    await here.sees(f"/outlets/{outlet}", lambda one: one["status"] in known)
-    await present(here, outlet)
-    await here.sees(f"/outlets/{outlet}", lambda one: one["status"] == "Charging", 40)
+async def test_authorised_by_card_page_and_platform_before_and_after_the_plug(here: Court) -> None:
+    """C1: each starts one session, and each stops it as it may."""
+    await here.platform.subject("ben", card=CARD)
+    await here.platform.right("ben-charges", "ben", ["*"])
+    await asyncio.gather(_by_card(here), _by_page(here), _by_platform(here))
+    refused = await here.platform.command("start_charging", "bay_heidelberg", subject="nobody")
+    assert not refused.accepted
+    assert here.facts().count("session.ended") == 3
 
 
-async def test_a_restart_amid_sessions_moves_no_contactor(garage: Court) -> None:
-    """C1, C3: killed, started again, and nobody notices."""
-    here = garage
-    vehicles = {"bay_keba": "car", "bay_heidelberg": "car", "rack_1": "ebike"}
-    before = {outlet: here.town.town.connector(outlet).energy_wh for outlet in vehicles}
-    for outlet, vehicle in vehicles.items():
-        await start_session(here, outlet, vehicle, WAKES_MS)
-    connectors = [here.town.town.connector(outlet) for outlet in vehicles]
-    moved: list[str] = []
-
-    async def watch() -> None:
-        flows = [any(one.amps(here.town.now_ms())) for one in connectors]
-        offers = [one.offered_a() for one in connectors]
-        while True:
-            for outlet, one, flowed, offered in zip(
-                vehicles, connectors, flows, offers, strict=True
-            ):
-                if any(one.amps(here.town.now_ms())) != flowed or one.offered_a() != offered:
-                    moved.append(outlet)
-            await asyncio.sleep(0.01)
-
-    watching = asyncio.create_task(watch())
-    await here.kill()
-    await here.start()
-    await here.ready()
-    for outlet in vehicles:
-        path = f"/outlets/{outlet}"
-        await here.sees(path, lambda one: one["status"] == "Charging", 40)
-        await here.sees(path, lambda one: one["session"]["state"] == "active", 40)
-    assert moved == []
-    watching.cancel()
-    for outlet in vehicles:
-        await present(here, outlet)
-        await here.until(lambda o=outlet: ended(here, o), 40, f"no end at {outlet}")  # type: ignore[misc]
-        (told,) = ended(here, outlet)
-        took_wh = here.town.town.connector(outlet).energy_wh - before[outlet]
-        assert abs(told["energy_wh"] - took_wh) <= 1, (outlet, told, took_wh)
+async def _by_card(here: Court) -> None:
+    """First the card, then the plug."""
+    card = {"kind": "card", "card": CARD}
+    answer = await present(here, "bay_keba", **card)
+    assert answer["reason"]["code"] == "charging_authorised", answer
+    await here.sees("/outlets/bay_keba", lambda one: one["session"]["state"] == "authorised")
+    assert here.town.town.connector("bay_keba").offered_a() == 0
+    plug_in(here, "bay_keba", "car", 500)
+    await charges(here, "bay_keba")
+    await present(here, "bay_keba", **card)
+    told = await end_of(here, "bay_keba")
+    assert (told["basis"], told["stop_reason"]) == ("ben-charges", "Local")
 
 
-async def test_a_charger_that_started_by_itself_is_stopped_and_its_energy_told(
-    garage: Court,
-) -> None:
+async def _by_page(here: Court) -> None:
+    """A resident with their own token, at a car that is plugged in already."""
+    plug_in(here, "bay_alfen", "car", 500)
+    await here.sees("/outlets/bay_alfen", lambda one: one["status"] == "Preparing")
+    async with here.api(Role.RESIDENT, "Ada", "ada") as api:
+        body = {"credential": {"kind": "remote"}}
+        answer = await api.post("/outlets/bay_alfen/present", json=body)
+        assert answer.json()["reason"]["code"] == "charging_started", answer.text
+        shown = await charges(here, "bay_alfen")
+        stopped = await api.post(f"/sessions/{shown['id']}/stop", json={})
+        assert stopped.is_success, stopped.text
+    await end_of(here, "bay_alfen")
+
+
+async def _by_platform(here: Court) -> None:
+    """A remote command for a subject, and another that stops it."""
+    plug_in(here, "bay_abb", "car", 500)
+    await here.sees("/outlets/bay_abb", lambda one: one["status"] == "Preparing")
+    assert (await here.platform.command("start_charging", "bay_abb", subject="ada")).accepted
+    shown = await charges(here, "bay_abb")
+    stop = here.platform.command("stop_charging", shown["id"], by="Petra")
+    assert (await stop).accepted
+    told = await end_of(here, "bay_abb")
+    assert told["stop_reason"] == "Remote"
+
+
+async def test_a_booking_s_end_with_a_next_booker_and_without(here: Court) -> None:
+    """C7: it goes on while nobody else is booked, and stops where somebody is."""
+    await here.platform.subject("cem", pin="735120")
+    start_ms, end_ms = here.window(-1, 0.3)
+    await asyncio.gather(
+        here.platform.book("b1", "bay_keba", ["cem"], (start_ms, end_ms)),
+        here.platform.book("b2", "bay_keba", ["ada"], (end_ms, end_ms + 600_000)),
+        here.platform.book("b3", "bay_alfen", ["cem"], (start_ms, end_ms)),
+    )
+    for bay in ("bay_keba", "bay_alfen"):
+        plug_in(here, bay, "car", 500)
+        await here.sees(f"/outlets/{bay}", lambda one: one["status"] == "Preparing")
+        await present(here, bay, kind="pin", pin="735120")
+        assert (await charges(here, bay))["basis"] == ("b1" if bay == "bay_keba" else "b3")
+    told = await end_of(here, "bay_keba")
+    assert told["stop_reason"] == "TimeLimitReached"
+    await here.until(lambda: facts_at(here, "session.continued", "bay_alfen"))
+    assert ended(here, "bay_alfen") == []
+    async with here.api() as api:
+        answer = await api.post("/outlets/bay_keba/present", json=_pin("735120"))
+        assert answer.json()["reason"]["code"] == "too_late", answer.text
+    await present(here, "bay_alfen", kind="pin", pin="735120")
+    told = await end_of(here, "bay_alfen")
+    assert (told["stop_reason"], told["continued"]) == ("Local", True)
+
+
+def _pin(pin: str) -> dict[str, Any]:
+    return {"credential": {"kind": "pin", "pin": pin, "identifier": "cem"}}
+
+
+# --- power without a session ----------------------------------------------------------------------
+
+
+async def test_a_charger_that_started_by_itself_is_stopped_and_its_energy_told(here: Court) -> None:
     """C5, C6: its line is cut for longer than it waits, and its failsafe current 6 A again."""
-    here = garage
     keba = here.town.town.connectors["keba"]
     assert isinstance(keba, Charger)
     await here.until(lambda: not keba.failsafe_ma, what="its failsafe current was not written")
@@ -140,31 +168,17 @@ async def test_a_charger_that_started_by_itself_is_stopped_and_its_energy_told(
     await here.until(lambda: keba.offered_a() == 0, what="it was not stopped")
     took_wh = keba.energy_wh
     await here.sees("/outlets/bay_keba", lambda one: one["status"] == "Preparing")
-    await start_session(here, "bay_keba", "car", WAKES_MS)
+    await start_session(here, "bay_keba", "car")
     told = await here.has("meter.unattributed")
     assert abs(told.data["energy_wh"] - took_wh) <= 1
     await here.until(lambda: not keba.failsafe_ma, what="its failsafe current was not mended")
 
 
-async def test_a_charger_that_will_not_stop_is_told_of(garage: Court) -> None:
+async def test_a_charger_that_will_not_stop_is_told_of(here: Court) -> None:
     """C6"""
-    here = garage
     here.town.misbehave("bay_abb", "leaks")
     here.town.plug_in("bay_abb")
     shown = await here.sees("/outlets/bay_abb", lambda one: one["faults"])
     assert [fault["reason"]["code"] for fault in shown["faults"]] == ["unauthorised_energy"]
     here.town.misbehave("bay_abb", "none")
     await here.sees("/outlets/bay_abb", lambda one: not one["faults"])
-
-
-async def test_smoke_in_the_shed_switches_every_outlet_off(garage: Court) -> None:
-    """C2, A3: each is read back."""
-    here = garage
-    for rack in RACKS:
-        await start_session(here, rack, "ebike")
-    here.town.fire("shed_smoke")
-    outlets = [here.town.town.connector(rack) for rack in RACKS]
-    await here.until(lambda: not any(one.offered_a() for one in outlets), 5, "not off")
-    for rack in RACKS:
-        await here.until(lambda o=rack: ended(here, o), what=f"no end at {rack}")  # type: ignore[misc]
-        assert ended(here, rack)[0]["stop_reason"] == "EmergencyStop"
