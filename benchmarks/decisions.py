@@ -19,7 +19,8 @@ from gateway.runtime.clock import SystemClock
 from gateway.runtime.engine import Engine
 from gateway.runtime.readings import Readings
 from gateway.runtime.reconcile import Reconciler
-from gateway.runtime.step import Step
+from gateway.runtime.recording import RecordedStep
+from gateway.runtime.ring import InputRing
 from gateway.store.store import SqliteStore
 
 ASKERS = 100
@@ -40,7 +41,7 @@ async def measure(seconds: float) -> tuple[float, float]:
         loaded = store.open()
         readings = Readings()
         engine = Engine(
-            Step(site, loaded, readings),
+            RecordedStep(site, loaded, readings, InputRing(Path(folder), "bench"), lost=""),
             Reconciler(lambda _: None, clock.mono_ms()),
             readings,
             store,

@@ -19,6 +19,7 @@ BENCHMARKS = {
     "messages": 60,
     "pin_to_pulse": 60,
     "decisions": 40,
+    "input_ring": 60,
     "call_latency": 300,
     "start": 90,
     "memory": 90,

@@ -40,9 +40,10 @@ from gateway.runtime.engine import Engine
 from gateway.runtime.latch import CallLatch, latch_file
 from gateway.runtime.readings import Readings
 from gateway.runtime.reconcile import Reconciler
+from gateway.runtime.recording import RecordedStep
+from gateway.runtime.ring import open_ring
 from gateway.runtime.sink import LinkSink
-from gateway.runtime.step import Step
-from gateway.runtime.supervisor import Supervisor
+from gateway.runtime.supervisor import Supervisor, changed_links
 from gateway.runtime.tasks import cancelled
 from gateway.runtime.views import EngineViews
 from gateway.security.credentials import KEY_BYTES, KeyedCredentials, load_key
@@ -92,9 +93,10 @@ class Gateway:
         self._clock_moved = self.clock.remember(loaded.meta)
         self.latch = CallLatch(latch_file(options.data))
         self.readings = Readings()
-        step = Step(self.site, loaded, self.readings, lost=lost)
+        self.ring = open_ring(options.data, VERSION)
+        self._step = RecordedStep(self.site, loaded, self.readings, self.ring, lost=lost)
         reconciler = Reconciler(self._setpoint_spec, self.clock.mono_ms())
-        self.engine = Engine(step, reconciler, self.readings, self.store, self.clock)
+        self.engine = Engine(self._step, reconciler, self.readings, self.store, self.clock)
         self.sinks: dict[str, LinkSink] = {}
         self.drivers: dict[str, Driver] = {}
         self.views = EngineViews(self.engine, self.clock, self.sinks)
@@ -111,8 +113,9 @@ class Gateway:
         sys.setswitchinterval(GIL_S)
         self._open_links(set(self.site.equipment.links))
         dispatcher = self._dispatcher()  # before the start raises again what nobody answered
-        self.engine.start(self._head, self.drivers)
         digest, away_ms = digest_of(self._options.site), self.clock.away_ms()
+        self._step.site_digest = digest
+        self.engine.start(self._head, self.drivers)
         started = Started(VERSION, self.latch.found, digest, away_ms)
         self.engine.tell(started, self.latch.found_durable)
         if self._clock_moved is not None:
@@ -121,6 +124,7 @@ class Gateway:
         async with AsyncExitStack() as stack:
             stack.callback(self.folder.release)
             stack.callback(self.latch.close)
+            stack.callback(self.ring.close)
             stack.push_async_callback(self.engine.stop, Stopping("asked to"))
             stack.push_async_callback(self.supervisor.stop)
             stack.push_async_callback(self._webhooks.close)
@@ -339,10 +343,11 @@ class Gateway:
             if {d.link for d in (before.get(device), after.get(device)) if d} & changed:
                 self.readings.forget_device(device)
         opened = changed & set(site.equipment.links)
+        self._step.site_digest = digest_of(self._options.site)
         self.engine.reload(site, self.drivers)
         self._open_links(opened)
         self.engine.reload(site, self.drivers)
-        self.engine.tell(SiteChanged(digest_of(self._options.site), tuple(sorted(changed))))
+        self.engine.tell(SiteChanged(self._step.site_digest, tuple(sorted(changed))))
         self._start_links(opened)
         await self._webhooks.prepare(_webhooks(site))
         log.info("site_changed", links=sorted(changed))
@@ -421,17 +426,3 @@ def lone_driver(site: Site, link: str, sink: Sink) -> Driver:
     if tried.driver == "mqtt":  # a name of its own: the gateway's calls must not come to us (E1)
         tried = replace(tried, binding={**tried.binding, "trial": True})
     return open_link(site, tried, sink, credentials, SystemClock("try"))
-
-
-def changed_links(before: Site, after: Site) -> set[str]:
-    """The links that must be opened anew: they, their devices, profiles or watches differ."""
-    names = set(before.equipment.links) | set(after.equipment.links)
-    return {name for name in names if _of_link(before, name) != _of_link(after, name)}
-
-
-def _of_link(site: Site, name: str) -> tuple[object, ...]:
-    devices = {d.id: d for d in site.equipment.devices.values() if d.link == name}
-    profiles = {d.profile: site.equipment.profiles[d.profile] for d in devices.values()}
-    watched = {ref: watch for ref, watch in watches(site).items() if ref.device in devices}
-    polls = site.settings.poll_ms
-    return site.equipment.links.get(name), devices, profiles, watched, polls

@@ -15,6 +15,7 @@ from gateway.cli import (
     site,
     status,
     tokens,
+    world,
 )
 
 app = typer.Typer(
@@ -33,6 +34,8 @@ app.command()(demo.simulate)
 app.command()(demo.tell)
 app.command()(journal.backup)
 app.command()(journal.restore)
+app.command()(world.ring)
+app.command()(world.world)
 devices.app.command()(scan.scan)
 app.add_typer(devices.app, name="devices")
 app.add_typer(calls.app, name="call")

@@ -134,9 +134,14 @@ class CallLatch:
 
 
 def latch_file(data: Path, environment: Mapping[str, str] = os.environ) -> Path:
-    """Where the latch is kept: systemd's runtime directory, else the data folder.
+    """Where the latch is kept: systemd's runtime directory, else the data folder."""
+    return runtime_folder(data, environment) / "calls.latch"
+
+
+def runtime_folder(data: Path, environment: Mapping[str, str] = os.environ) -> Path:
+    """Where files lie that outlive the process and not the machine's boot.
 
     The unit must say `RuntimeDirectoryPreserve=yes`, or systemd clears it between two starts.
     """
     runtime = environment.get("RUNTIME_DIRECTORY", "").split(":")[0]
-    return (Path(runtime) if runtime else data) / "calls.latch"
+    return Path(runtime) if runtime else data

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 import structlog
 
 from gateway.domain.faults import Health
+from gateway.domain.site import Site
+from gateway.domain.uses import watches
 from gateway.ports import Driver, Sink
 from gateway.runtime.tasks import cancelled
 
@@ -40,3 +42,17 @@ async def _serve(link: str, driver: Driver, sink: Sink) -> None:
             log.exception("driver_failed", link=link)
             sink.link_health(Health.FAILED, f"{type(error).__name__}: {error}")
         await asyncio.sleep(QUARANTINE_S)
+
+
+def changed_links(before: Site, after: Site) -> set[str]:
+    """The links that must be opened anew: they, their devices, profiles or watches differ."""
+    names = set(before.equipment.links) | set(after.equipment.links)
+    return {name for name in names if _of_link(before, name) != _of_link(after, name)}
+
+
+def _of_link(site: Site, name: str) -> tuple[object, ...]:
+    devices = {d.id: d for d in site.equipment.devices.values() if d.link == name}
+    profiles = {d.profile: site.equipment.profiles[d.profile] for d in devices.values()}
+    watched = {ref: watch for ref, watch in watches(site).items() if ref.device in devices}
+    polls = site.settings.poll_ms
+    return site.equipment.links.get(name), devices, profiles, watched, polls

@@ -126,7 +126,7 @@ class World:
 
     def _build(self) -> None:
         self.readings = Readings()
-        self.step = Step(self.site, self._load(), self.readings)
+        self.step = self._new_step()
         self.reconciler = Reconciler(self._spec_of, self.mono_ms)
         self.agenda = Agenda(self.step.next_due_ms)
         self._cells: dict[str, Freshness] = {}
@@ -137,6 +137,9 @@ class World:
                 self._cells[device.id].heard_ms = self.mono_ms
         self.agenda.note_all(self.state.entities(), self.now())
         self._after(self.step.derive_all(self.now()))
+
+    def _new_step(self) -> Step:
+        return Step(self.site, self._load(), self.readings)
 
     def settle(self) -> None:
         """Every device has been seen once: doors closed, buttons and sensors at rest."""

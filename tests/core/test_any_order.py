@@ -74,9 +74,11 @@ class Watched(World):
 class Life(RuleBasedStateMachine):
     """A few hours in a small building."""
 
+    world_of: type[Watched] = Watched
+
     def __init__(self) -> None:
         super().__init__()
-        self.world = Watched()
+        self.world = self.world_of()
         self.booked: dict[str, tuple[str, str, int, int]] = {}
         self.crying: set[str] = set()  # call points pressed since they were last cleared
         for who, pin in PEOPLE.items():
