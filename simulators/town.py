@@ -118,6 +118,9 @@ class Town:
 
     def leave(self, door: str, person: str, now_ms: int) -> bool:
         """Somebody opens a door from inside and goes out; False when it does not open."""
+        strike = self.site.doors[door].points.strike
+        if strike.device in self.locks:
+            self.locks[strike.device].turn_thumb(now_ms)
         if not self.doors[door].push(now_ms):
             return False
         self._move(person, self.outside(door), now_ms)

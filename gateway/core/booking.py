@@ -222,10 +222,14 @@ def _carry_over(draft: Draft, booking: Booking, following: Booking, inside: list
 def _check_overstay(
     draft: Draft, booking: Booking, facility: Facility, inside: list[Visit]
 ) -> None:
-    """B7: who has not left goes to the desk; the next holder's grant works regardless."""
+    """B7: who has not left goes to the desk; the next holder's grant works regardless.
+
+    Who went out just before, and may still be seen by a sensor, is judged when the return is over.
+    """
     room = draft.get(RoomStatus, facility.id) or RoomStatus(facility.id)
-    stays = booking.checked_in_ms is not None and room.present is True
-    if not (inside or stays):
+    leaving = any(visit.leaving for visit in draft.where(Visit, "facility", facility.id))
+    stays = booking.checked_in_ms is not None and room.present is True and not leaving
+    if not (stays or any(visit.leaving is None for visit in inside)):
         return
     draft.put(replace(room, overstay_of=booking.id))
     draft.record(

@@ -8,8 +8,9 @@
   declares.
 """
 
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from gateway.core import outlets, power
 from gateway.core.draft import Draft
@@ -18,7 +19,7 @@ from gateway.domain.bookings import Booking
 from gateway.domain.charging import ChargingSession, OutletStatus, SessionState
 from gateway.domain.now import HOUR_MS, MINUTE_MS, SECOND_MS, Elapsed
 from gateway.domain.power import Circuit, LoadKind, PerPhase
-from gateway.domain.site import Facility
+from gateway.domain.site import Facility, Site
 
 FAILSAFE_AFTER_MS = MINUTE_MS
 OFF_AFTER_MS = 5 * MINUTE_MS
@@ -30,18 +31,13 @@ WEIGHT_MAX = 32
 
 def settle(draft: Draft, circuits: Iterable[str]) -> None:
     """Share out anew what these circuits, and those above and below them, may carry."""
-    roots = {_root(draft, circuit) for circuit in circuits}
-    for root in sorted(roots):
-        _settle_tree(draft, root)
+    trees = _trees(draft.site)
+    for root in sorted({trees[circuit].root for circuit in circuits}):
+        _settle_tree(draft, trees[root])
 
 
-def _settle_tree(draft: Draft, root: str) -> None:
-    members = [
-        one
-        for one in draft.site.facilities.values()
-        if one.outlet is not None and _root(draft, one.outlet.load.circuit) == root
-    ]
-    circuits = {id_: c for id_, c in draft.site.circuits.items() if _root(draft, id_) == root}
+def _settle_tree(draft: Draft, tree: "_Tree") -> None:
+    circuits, members = tree.circuits, tree.members
     claims = [_claim(draft, one) for one in members]
     beside = {id_: _beside(draft, circuit, members) for id_, circuit in circuits.items()}
     granted = power.share(circuits, claims, beside)
@@ -149,14 +145,14 @@ def _unheard_limit_ma(draft: Draft, facility: Facility, status: OutletStatus) ->
     return outlet.load.failsafe_ma if silent_ms < OFF_AFTER_MS else 0
 
 
-def _beside(draft: Draft, circuit: Circuit, members: list[Facility]) -> PerPhase:
+def _beside(draft: Draft, circuit: Circuit, members: Iterable[Facility]) -> PerPhase:
     """What a circuit carries beside our outlets: as metered, else as declared."""
     metered = [outlets.number(draft, ref) for ref in circuit.meter]
     if not metered or None in metered:
         return circuit.other_ma
     ours = [0, 0, 0]
     for facility in members:
-        if _hangs_on(draft, outlets.outlet_of(facility).load.circuit, circuit.id):
+        if circuit.id in _above(draft.site, outlets.outlet_of(facility).load.circuit):
             for phase, drawn in enumerate(_drawn_per_phase(draft, facility)):
                 ours[phase] += drawn
     found = [max(0, round(total or 0) - drawn) for total, drawn in zip(metered, ours, strict=False)]
@@ -174,17 +170,40 @@ def _drawn_per_phase(draft: Draft, facility: Facility) -> PerPhase:
     return (l1, l2, l3)
 
 
-def _hangs_on(draft: Draft, circuit: str, above: str) -> bool:
-    at: str | None = circuit
-    while at is not None and at != above:
-        at = draft.site.circuits[at].parent
-    return at == above
+@dataclass(frozen=True, slots=True)
+class _Tree:
+    """The circuits under one that nothing feeds, and the outlets on them."""
+
+    root: str
+    circuits: Mapping[str, Circuit]
+    members: tuple[Facility, ...]
 
 
-def _root(draft: Draft, circuit: str) -> str:
-    while (parent := draft.site.circuits[circuit].parent) is not None:
-        circuit = parent
-    return circuit
+@lru_cache(maxsize=4)
+def _trees(site: Site) -> Mapping[str, _Tree]:
+    """The tree that each circuit is of."""
+    roots = {id_: _above(site, id_)[-1] for id_ in site.circuits}
+    found: dict[str, _Tree] = {}
+    for root in roots.values():
+        found[root] = _Tree(
+            root,
+            {id_: circuit for id_, circuit in site.circuits.items() if roots[id_] == root},
+            tuple(
+                one
+                for one in site.facilities.values()
+                if one.outlet is not None and roots[one.outlet.load.circuit] == root
+            ),
+        )
+    return {id_: found[root] for id_, root in roots.items()}
+
+
+@lru_cache(maxsize=1_024)
+def _above(site: Site, circuit: str) -> tuple[str, ...]:
+    """A circuit, and those that feed it, to the last."""
+    found = [circuit]
+    while (parent := site.circuits[found[-1]].parent) is not None:
+        found.append(parent)
+    return tuple(found)
 
 
 def _grant(draft: Draft, claim: Claim, granted_ma: int) -> None:

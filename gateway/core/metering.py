@@ -97,10 +97,11 @@ def check_stuck(draft: Draft, facility: Facility, outlet: Outlet) -> None:
     status = draft.get(MeterStatus, facility.id)
     if status is None or outlet.meter is None or outlet.points.power is None:
         return
-    power = draft.reading(outlet.points.power)
-    watts = power.value if power.good and isinstance(power.value, int | float) else 0
+    watts = outlets.watts(draft, outlet) or 0
+    flows = (status.flows or Elapsed.started(draft.now)) if watts > 0 else None
+    draft.put(replace(status, flows=flows))
     due_wh = max(STUCK_STEPS * outlet.meter.resolution_wh, STUCK_WH)
-    stuck = watts * status.since.at(draft.now) >= due_wh * HOUR_MS
+    stuck = flows is not None and watts * flows.at(draft.now) >= due_wh * HOUR_MS
     why = reason("meter_stuck", outlet=facility.name.en)
     set_fault(draft, facility.id, why, stuck, (facility.place,))
 
@@ -138,6 +139,7 @@ def _count(draft: Draft, facility: Facility, status: MeterStatus, value: int, st
             moved_ms=draft.now.wall_ms,
             unattributed_wh=status.unattributed_wh + step,
             doubt=None,
+            flows=None,
         )
     )
     close_fault(draft, facility.id, "meter_implausible")

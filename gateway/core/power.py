@@ -16,6 +16,7 @@ from gateway.domain.power import NO_CURRENT, Circuit, Load, LoadKind, PerPhase
 
 TURN_MS = 15 * MINUTE_MS
 START_MARGIN_MA = 500  # what is off needs so much more than its minimum: no flapping at the edge
+RAISE_MA = 500  # less is what meters read beside one another: no limit follows their noise
 
 _Spot = tuple[str, int]  # a circuit and a phase of it
 
@@ -269,4 +270,5 @@ def _raised(claim: Claim, left_ma: int, target: int) -> int:
     if claim.switched:
         return target if may >= claim.wanted_ma else claim.granted_ma
     found = min(target, _floor(max(0, may), claim.load))
-    return found if found >= max(claim.load.minimum_ma, claim.granted_ma) else claim.granted_ma
+    worth = found >= claim.granted_ma + RAISE_MA or found == _most(claim)
+    return found if found >= claim.load.minimum_ma and worth else claim.granted_ma

@@ -259,6 +259,7 @@ class MeterStatus:
     serial: str = ""
     unattributed_wh: int = 0  # what flowed outside any session since the last record of it
     doubt: Doubt | None = None
+    flows: Elapsed | None = None  # since power is seen to flow, and the register has not moved
 
 
 class HazardState(StrEnum):

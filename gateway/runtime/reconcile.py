@@ -110,6 +110,25 @@ class Reconciler:
         times = [d.next_ms for d in self._driven.values() if not d.writing and d.next_ms]
         return max(min(times, default=now.mono_ms + RENEW_MS), now.mono_ms + SOONEST_MS)
 
+    def at_rest(self, readings: ReadingsView, now: Now) -> bool:
+        """Nothing is under way but renewals: what is driven is as read, pulses are settled."""
+        return not self._sent and all(
+            self._rests(ref, driven, readings, now) for ref, driven in self._driven.items()
+        )
+
+    def _rests(self, ref: PointRef, driven: _Driven, readings: ReadingsView, now: Now) -> bool:
+        if driven.missed:
+            return False
+        match driven.setpoint:
+            case Pulse() as pulse:
+                return pulse.token in self._spent and not driven.writing
+            case Lease(plays=True) as lease:
+                taken = driven.last is not None and driven.last.result is WriteResult.SENT
+                return taken or (lease.value == "off" and not self._plays(ref, now))
+            case wanted:
+                reading = readings.latest(ref)
+                return reading.good and reading.value == wanted.value
+
     def result(self, setpoint: Setpoint, outcome: WriteOutcome, now: Now) -> list[Event]:
         """A write ended; what that means."""
         driven = self._driven.get(setpoint.ref)

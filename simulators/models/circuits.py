@@ -10,7 +10,7 @@ from random import Random
 
 from simulators.models.connectors import HOUR_MS, Connector
 from simulators.models.relay import Relay
-from simulators.models.vehicles import VOLTS, Amps
+from simulators.models.vehicles import NO_AMPS, VOLTS, Amps
 
 MINUTE_MS = 60_000
 MINUTES_A_DAY = 1_440
@@ -26,6 +26,7 @@ class Building:
         self.energy_wh = 0.0
         self._seed = seed
         self._at_ms = now_ms
+        self._habit: tuple[object, Amps] = (None, NO_AMPS)  # of three minutes
 
     def amps(self, now_ms: int) -> Amps:
         """What it draws now."""
@@ -48,12 +49,19 @@ class Building:
 
     def _amps(self, minute: int) -> Amps:
         """By night a tenth of what is declared, by day what happens to be on."""
+        of = (minute // 3, self.most_a)
+        if self._habit[0] != of:
+            self._habit = (of, self._on(minute))
+        l1, l2, l3 = (on + more for on, more in zip(self._habit[1], self.more_a, strict=True))
+        return (l1, l2, l3)
+
+    def _on(self, minute: int) -> Amps:
         random = Random(f"{self._seed} {minute // 3}")  # noqa: S311  # a simulation
         awake = 420 <= minute % MINUTES_A_DAY < 1_380
         loads = []
-        for most, more in zip(self.most_a, self.more_a, strict=True):
+        for most in self.most_a:
             on = sum(share for share in APPLIANCES if awake and random.random() < 0.3)
-            loads.append(most * min(1.0, 0.1 + on) + more)
+            loads.append(most * min(1.0, 0.1 + on))
         return (loads[0], loads[1], loads[2])
 
 
@@ -93,6 +101,10 @@ class CircuitMeter:
             for amps, phase in zip(connector.amps(now_ms), phases or (1, 2, 3), strict=False):
                 flows[phase - 1] += amps
         return (flows[0], flows[1], flows[2])
+
+    def loaded(self, now_ms: int) -> bool:
+        """A connector draws something."""
+        return any(connector.watts(now_ms) > 0 for connector, _ in self._over)
 
     def watts(self, now_ms: int) -> float:
         """What flows in all."""

@@ -30,6 +30,7 @@ class Connector:
         self.supplied = True
         self.broken = False
         self.silence_ms = 0  # its time-out; 0: it waits for ever
+        self._attended = False
         self._heard_ms = now_ms
         self._silent = False
         self._wakes_at_ms: int | None = None  # when its vehicle draws, or drew first
@@ -66,6 +67,12 @@ class Connector:
     def hear(self, now_ms: int) -> None:
         """A valid request came."""
         self.step(now_ms)
+        self._hear(now_ms)
+
+    def attend(self, attended: bool, now_ms: int) -> None:
+        """From now on it is spoken to all the time, in virtual time, or not any more."""
+        self.step(now_ms)
+        self._attended = attended
         self._hear(now_ms)
 
     # --- what flows ---------------------------------------------------------------------------
@@ -114,7 +121,7 @@ class Connector:
 
     def _silent_from_ms(self) -> int:
         """When it will have heard nothing for too long."""
-        if self._silent or not self.silence_ms or not self.supplied:
+        if self._silent or self._attended or not self.silence_ms or not self.supplied:
             return 1 << 62
         return max(self._heard_ms + self.silence_ms, self._at_ms)
 

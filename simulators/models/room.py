@@ -53,6 +53,11 @@ class Room:
         """Anybody moves, as a motion sensor would see."""
         return any(now_ms < until for until in self._moving_until.values())
 
+    @property
+    def still_from_ms(self) -> int:
+        """When the last of them will sit still."""
+        return max(self._moving_until.values(), default=0)
+
     def co2_ppm(self, now_ms: int) -> float:
         """Carbon dioxide in the air now."""
         fresh_m3 = self.volume_m3 * self.air_changes_per_hour

@@ -706,6 +706,19 @@ def test_who_comes_back_and_stays_overstays_once_that_time_is_over(world: World)
     assert len(world.facts(Fact.OVERSTAY)) == 1
 
 
+def test_who_leaves_just_before_the_end_does_not_overstay(world: World) -> None:
+    """B7: a sensor may hold its sign, and a visit its time, for minutes after they went out."""
+    world.book("b1", "study", "ann", "09:00", "10:00")
+    world.enter("study", "1111")
+    world.at("09:58")
+    world.read("pir/study", True)
+    world.leave("study")
+    world.read("pir/study", False)
+    world.at("10:30")
+    assert not world.facts(Fact.OVERSTAY)
+    assert world.visits("study") == []
+
+
 def test_an_overstay_is_over_when_the_room_is_empty(world: World) -> None:
     world.book("b1", "study", "ann", "09:00", "10:00")
     world.enter("study", "1111")

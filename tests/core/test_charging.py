@@ -423,3 +423,19 @@ def test_a_power_cut_of_minutes_resumes_and_of_half_an_hour_does_not(
     if not resumes:
         causes = [r.data["stop_reason"] for r in garage.facts(Fact.SESSION_ENDED)]
         assert causes == ["PowerLoss", "PowerLoss"]
+
+
+def test_a_register_that_stood_while_nothing_flowed_is_not_stuck(garage: Garage) -> None:
+    """C3: only the time in which power flows is time in which the register must move."""
+    garage.wait(hours=2)
+    garage.start("bike1", "1111")
+    assert "meter_stuck:bike1" not in garage.faults()
+    assert not [f for f in garage.facts(Fact.FAULT_OPENED) if "stuck" in f.data["fault"]]
+
+
+def test_a_register_that_stands_while_power_flows_is_stuck(garage: Garage) -> None:
+    garage.start("car1", "1111")
+    garage.wait(minutes=1)
+    assert "meter_stuck:car1" not in garage.faults()
+    garage.wait(minutes=1)  # 3,680 W, and not one of its watt-hours
+    assert "meter_stuck:car1" in garage.faults()

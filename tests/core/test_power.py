@@ -79,6 +79,15 @@ def test_a_raise_waits_for_the_others_to_fall() -> None:
     assert shares(20_000, replace(lowered, counted_ma=10_000), car("b"))["b"].granted_ma == 10_000
 
 
+def test_no_limit_follows_the_noise_of_meters() -> None:
+    """Less than half an ampere more is not worth a write; less is, and so is all there is."""
+    on = car("a", granted_ma=10_000, counted_ma=10_000)
+    assert granted(10_400, on) == {"a": 10_000}
+    assert granted(10_500, on) == {"a": 10_500}
+    assert granted(9_900, on) == {"a": 9_900}
+    assert granted(32_000, car("a", granted_ma=15_900, counted_ma=15_900)) == {"a": 16_000}
+
+
 def test_a_silent_charger_is_counted_at_what_it_may_draw() -> None:
     gone = car("a", 0, counted_ma=16_000)
     assert granted(26_000, gone, car("b")) == {"a": 0, "b": 10_000}

@@ -1,0 +1,381 @@
+"""What the gateway hears of the devices of a town, and what they do as it writes, with no wire.
+
+Rules:
+- A poll that shows nothing new is no event: devices are looked at when something there may have
+  moved, and all that can be heard counts as heard just then. Edges and deadbands are the drivers'.
+- What moves all the time (a register under load) is looked at every `drift_ms`, and before
+  anything that rests on it is decided, so that no decision rests on older readings than on site.
+- A device that cannot be reached is found silent after a few polls; what it shows then is told
+  again, as at first sight, when it is back.
+"""
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from random import Random
+
+from drivers.edges import Settled
+from gateway.domain.charging import ChargingSession, OutletStatus
+from gateway.domain.events import (
+    SUPERVISION,
+    CredentialPresented,
+    DeadlineReached,
+    DeviceHealthChanged,
+    Event,
+    LinkHealthChanged,
+    PointEdge,
+    ReadingsChanged,
+    SessionStopAsked,
+)
+from gateway.domain.faults import Health
+from gateway.domain.now import MINUTE_MS
+from gateway.domain.points import (
+    PointRef,
+    Pulse,
+    Quality,
+    Reading,
+    Setpoint,
+    Value,
+    WriteOutcome,
+    WriteResult,
+)
+from gateway.domain.profile import ValueKind
+from gateway.domain.site import Site
+from gateway.domain.uses import Use, uses
+from simulators.town import Town, channel_of
+from simulators.virtual.actuators import act, fall_silent
+from simulators.virtual.gateway import VirtualGateway
+from simulators.virtual.schedule import Schedule
+from simulators.virtual.watching import Reached, Watched, facility_devices, moved, reached
+
+DRIFT_MS = MINUTE_MS
+BUILDING_MS = 3 * MINUTE_MS
+FOUND_SILENT_MS = (2_000, 8_000)  # a few polls without an answer
+WRITE_MS = (5, 120)
+UNREACHED_MS = 1_000  # how long an unanswered write takes
+SETTLES_MS = 130
+WAKES_MS = 4_000  # a vehicle draws so soon after it may
+_OF_OUTLETS = (ChargingSession.kind, OutletStatus.kind)
+
+
+class VirtualLinks:
+    """All links of a site. `begin` connects a gateway that has started."""
+
+    def __init__(self, town: Town, schedule: Schedule, random: Random) -> None:
+        self.town = town
+        self.random = random
+        self.drift_ms = DRIFT_MS
+        self.cut: set[str] = set()  # links that are down
+        self.outcome: Callable[[Setpoint], WriteResult | None] = lambda _setpoint: None
+        self._schedule = schedule
+        self._gateway: VirtualGateway | None = None
+        site = town.site
+        self.devices = {id_: reached(site, id_) for id_ in site.equipment.devices}
+        self._facility_devices = facility_devices(site)
+        self._wire(site)
+        self._drifting: dict[str, None] = {}
+        self._playing: dict[PointRef, None] = {}
+
+    # --- a gateway comes and goes -------------------------------------------------------------
+
+    def begin(self, gateway: VirtualGateway) -> None:
+        """A gateway's drivers look at everything for the first time."""
+        self._gateway = gateway
+        for device in self.devices.values():
+            points = [point.ref.point for point in device.points]
+            device.cell = gateway.readings.freshness(device.id, points, device.poll_ms[1])
+            device.found = True
+            self._forget(device)
+        self._freshen()
+        self._schedule.after(BUILDING_MS, self._look_at_feeders)
+        for link in self.town.site.equipment.links:
+            up = Health.SILENT if link in self.cut else Health.ONLINE
+            gateway.tell(LinkHealthChanged(link, up))
+        for device in self.devices.values():
+            if self._reaches(device):
+                self._attend(device, True)
+                gateway.tell(DeviceHealthChanged(device.id, Health.ONLINE, "ok"))
+                self.look(device.id)
+            else:
+                self._notice(device)
+
+    def end(self) -> None:
+        """The gateway is gone: nobody keeps anything alive."""
+        self._gateway = None
+        for device in self.devices.values():
+            self._attend(device, False)
+        self._go_dark(self._playing)
+
+    def _attend(self, device: Reached, attended: bool) -> None:
+        for connector in self.town.on_device.get(device.id, ()):
+            connector.attend(attended, self._schedule.now_ms)
+
+    def _go_dark(self, refs: Iterable[PointRef]) -> None:
+        for ref in list(refs):
+            fall_silent(self.town, ref, self._schedule.now_ms)
+            self._playing.pop(ref, None)
+
+    # --- looking ------------------------------------------------------------------------------
+
+    def touch(self, devices: Iterable[str], *again_ms: int) -> None:
+        """Something at these devices moved: they are looked at with their next polls, and again."""
+        ids = tuple(devices)
+        soon_ms = max((self.random.randint(*self.devices[id_].poll_ms) for id_ in ids), default=0)
+        for more_ms in (0, *again_ms) if ids else ():
+            self._schedule.after(soon_ms + more_ms, partial(self.look, *ids))
+
+    def reaches(self, id_: str) -> bool:
+        """The device can be heard."""
+        return self._reaches(self.devices[id_])
+
+    def near(self, outlet: str) -> tuple[str, ...]:
+        """The devices that an outlet's readings come from."""
+        return self._facility_devices[outlet]
+
+    def look(self, *ids: str) -> None:
+        """One poll of devices: what they show that was not known is told, readings at once."""
+        gateway = self._gateway
+        if gateway is None:
+            return
+        self._freshen()
+        readings: list[Reading] = []
+        edges: list[PointEdge] = []
+        for device in map(self.devices.__getitem__, ids):
+            if self._reaches(device) and device.found:
+                self._poll(gateway, device, readings, edges)
+                if device.drifts and self._under_load(device.id):
+                    self._drift(device.id)
+        if readings:
+            gateway.tell(ReadingsChanged(tuple(readings)))
+        for edge in edges:
+            gateway.tell(edge)
+
+    def refresh(self, event: Event) -> None:
+        """What an event is about is polled just before (the rules above)."""
+        if self._gateway is None:
+            return
+        self._freshen()
+        kind = event.kind if isinstance(event, DeadlineReached) else ""
+        if kind == SUPERVISION or isinstance(event, CredentialPresented | SessionStopAsked):
+            self.look(*self._drifting)
+        elif isinstance(event, DeadlineReached) and kind in _OF_OUTLETS:
+            session = self._gateway.state.get(ChargingSession, event.id)
+            facility = session.facility if session is not None else event.id
+            self.look(*self._facility_devices.get(facility, ()))
+
+    def _freshen(self) -> None:
+        """Whatever answers was heard just now."""
+        assert self._gateway is not None
+        now = self._gateway.mono_ms
+        for device in self.devices.values():
+            if device.answers and device.link not in self.cut:
+                device.cell.heard_ms = now
+
+    def _poll(
+        self,
+        gateway: VirtualGateway,
+        device: Reached,
+        readings: list[Reading],
+        edges: list[PointEdge],
+    ) -> None:
+        at_ms, mono_ms = gateway.now().wall_ms, gateway.mono_ms
+        for point in device.points:
+            value = self._shown(point)
+            found = None
+            if point.watcher is not None:
+                found = point.watcher.take(value, mono_ms)
+                if point.watcher.unsettled_ms is not None:
+                    self._schedule.after(SETTLES_MS, partial(self.look, device.id))
+                if isinstance(point.watcher, Settled):
+                    if point.watcher.value is None:
+                        continue
+                    value = point.watcher.value
+            if moved(point, value):
+                point.told = value
+                if point.spec.setpoint is not None:
+                    gateway.confirm()
+                reading = Reading(point.ref, value, Quality.GOOD, at_ms, mono_ms)
+                gateway.readings.put(reading)
+                if point.telemetry:
+                    readings.append(reading)
+            if found is not None:
+                edges.append(PointEdge(point.ref, found.value, found.count, found.first_sight))
+
+    def _shown(self, point: Watched) -> Value:
+        value = self.town.value(point.ref, self._schedule.now_ms)
+        if isinstance(value, bool | str):
+            return value
+        if point.spec.kind is ValueKind.INT:
+            return int(value // point.step * point.step) if point.step else round(value)
+        return float(value)
+
+    # --- what moves by itself -----------------------------------------------------------------
+
+    def _drift(self, id_: str) -> None:
+        """What is under load is looked at again in a minute, all of it together."""
+        if not self._drifting:
+            self._schedule.after(self.drift_ms, self._look_at_drifting)
+        self._drifting[id_] = None
+
+    def _look_at_drifting(self) -> None:
+        ids, self._drifting = self._drifting, {}
+        self.look(*ids)
+
+    def _look_at_feeders(self) -> None:
+        """What else hangs on a feeder changes now and then."""
+        if self._gateway is not None:
+            self.look(*self.town.feeders)
+            self._schedule.after(BUILDING_MS, self._look_at_feeders)
+
+    def _under_load(self, id_: str) -> bool:
+        now_ms = self._schedule.now_ms
+        feeder = self.town.feeders.get(id_)
+        if feeder is not None:
+            return feeder.loaded(now_ms)
+        return any(one.watts(now_ms) > 0 for one in self.town.on_device.get(id_, ()))
+
+    # --- writing ------------------------------------------------------------------------------
+
+    def write(self, setpoint: Setpoint, done: Callable[[WriteOutcome], None]) -> None:
+        """A write leaves; its device does it on arrival, if it arrives."""
+        device = self.devices[setpoint.ref.device]
+        wait_ms = self.random.randint(*WRITE_MS)
+        if not self._reaches(device):
+            outcome = WriteOutcome(WriteResult.UNKNOWN, "no answer")
+            self._schedule.after(UNREACHED_MS, lambda: done(outcome))
+            return
+        self._schedule.after(wait_ms, lambda: self._arrive(device, setpoint, done))
+
+    def _arrive(
+        self, device: Reached, setpoint: Setpoint, done: Callable[[WriteOutcome], None]
+    ) -> None:
+        result = self.outcome(setpoint)
+        if result is None:
+            result = WriteResult.SENT if self._reaches(device) else WriteResult.UNKNOWN
+            if result is WriteResult.SENT:
+                self._do(setpoint)
+        done(WriteOutcome(result, "" if result is WriteResult.SENT else "as simulated"))
+
+    def _do(self, setpoint: Setpoint) -> None:
+        """What stands already is only kept alive by being written again."""
+        ref = setpoint.ref
+        if self._stands(setpoint):
+            return
+        act(self.town, setpoint, self._schedule.now_ms)
+        if isinstance(setpoint, Pulse):
+            lock = self.town.locks.get(ref.device)
+            self.touch([ref.device], lock.relock_ms if lock else setpoint.length_ms)
+        elif ref not in self._pattern_points:
+            self.touch([ref.device, *self._beside.get(ref, ())], WAKES_MS)
+        elif setpoint.value == "off":
+            self._playing.pop(ref, None)
+        else:
+            self._playing[ref] = None
+
+    def _stands(self, setpoint: Setpoint) -> bool:
+        """A limit, say; what a relay shows may be a flash that is about to end."""
+        ref = setpoint.ref
+        shows = self.town.sources.get(ref)
+        if isinstance(setpoint, Pulse) or channel_of(ref) or shows is None:
+            return False
+        return ref not in self._pattern_points and shows(self._schedule.now_ms) == setpoint.value
+
+    # --- what goes wrong ----------------------------------------------------------------------
+
+    def silence(self, id_: str) -> None:
+        """A device answers no more."""
+        device = self.devices[id_]
+        if device.answers:
+            device.answers = False
+            self._lose([device])
+
+    def heal(self, id_: str) -> None:
+        """It answers again."""
+        device = self.devices[id_]
+        if not device.answers:
+            device.answers = True
+            self._schedule.after(self.random.randint(*device.poll_ms), lambda: self._back(device))
+
+    def cut_link(self, link: str) -> None:
+        """A link is down."""
+        if link not in self.cut:
+            self.cut.add(link)
+            self._lose([one for one in self.devices.values() if one.link == link])
+            self._schedule.after(self.random.randint(*FOUND_SILENT_MS), lambda: self._link(link))
+
+    def mend_link(self, link: str) -> None:
+        """It is up again, with all that is on it."""
+        if link in self.cut:
+            self.cut.discard(link)
+            self._schedule.after(self.random.randint(500, 5_000), lambda: self._link(link))
+
+    def _lose(self, devices: list[Reached]) -> None:
+        for device in devices:
+            self._attend(device, False)
+            self._go_dark(ref for ref in self._playing if ref.device == device.id)
+            self._schedule.after(
+                self.random.randint(*FOUND_SILENT_MS), partial(self._notice, device)
+            )
+
+    def _link(self, link: str) -> None:
+        """The driver finds its link down, or up."""
+        gateway = self._gateway
+        if gateway is None:
+            return
+        down = link in self.cut
+        gateway.tell(LinkHealthChanged(link, Health.SILENT if down else Health.ONLINE))
+        for device in self.devices.values():
+            if device.link == link and not down:
+                self._back(device)
+
+    def _notice(self, device: Reached) -> None:
+        """The driver finds a device silent."""
+        gateway = self._gateway
+        if gateway is None or self._reaches(device) or not device.found:
+            return
+        device.found = False
+        stale = tuple(
+            reading
+            for reading in gateway.readings.device_silent(device.id)
+            if reading.ref in uses(gateway.site)
+        )
+        if stale:
+            gateway.tell(ReadingsChanged(stale))
+        if device.link not in self.cut:
+            gateway.tell(DeviceHealthChanged(device.id, Health.SILENT))
+
+    def _back(self, device: Reached) -> None:
+        gateway = self._gateway
+        if gateway is None or not self._reaches(device):
+            return
+        self._attend(device, True)
+        if not device.found:
+            device.found = True
+            self._forget(device)
+            gateway.tell(DeviceHealthChanged(device.id, Health.ONLINE, "ok"))
+        self.look(device.id)
+
+    def _forget(self, device: Reached) -> None:
+        for point in device.points:
+            point.told = None
+            if point.watcher is not None:
+                point.watcher.lost()
+
+    def _reaches(self, device: Reached) -> bool:
+        return device.answers and device.link not in self.cut
+
+    # --- how the site is wired ----------------------------------------------------------------
+
+    def _wire(self, site: Site) -> None:
+        """Which points are patterns, and what is read beside each outlet's drive."""
+        used = uses(site)
+        self._pattern_points = {
+            ref
+            for ref, by in used.items()
+            if any(one.use in (Use.SIREN, Use.LAMP, Use.HEARTBEAT) for one in by)
+        }
+        self._beside: dict[PointRef, tuple[str, ...]] = {}
+        for id_, near in self._facility_devices.items():
+            outlet = site.facilities[id_].outlet
+            assert outlet is not None
+            drive = outlet.points.drive
+            self._beside[drive] = tuple(one for one in near if one != drive.device)
