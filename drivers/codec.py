@@ -26,6 +26,37 @@ from gateway.domain.profile import PointSpec, ValueKind
 
 Decode = Callable[[bytes], Value | None]
 
+SCALES = (1e-12, 1e12)  # beyond these no unit is, and a number of 64 bits is one no longer
+
+
+A_SCALE = "of 1e-12 to 1e12, with a sign or not"
+
+
+def is_number(found: Any) -> bool:
+    """A number that can be reckoned with: neither a yes or no nor beyond what a float holds."""
+    try:
+        return isinstance(found, int | float) and not isinstance(found, bool) and isfinite(found)
+    except OverflowError:  # a whole number of hundreds of digits
+        return False
+
+
+def is_value(kind: ValueKind, found: Any) -> bool:
+    """A value that a point of this kind can have."""
+    match kind:
+        case ValueKind.BOOL:
+            return isinstance(found, bool)
+        case ValueKind.INT:
+            return isinstance(found, int) and not isinstance(found, bool)
+        case ValueKind.FLOAT:
+            return is_number(found)
+        case ValueKind.TEXT:
+            return isinstance(found, str)
+
+
+def is_scale(found: Any) -> bool:
+    """A factor that a unit can have."""
+    return is_number(found) and SCALES[0] <= abs(found) <= SCALES[1]
+
 
 class Table(StrEnum):
     """The four tables of a Modbus device."""
@@ -296,9 +327,9 @@ def _finish(meaning: Meaning, layout: Layout) -> Callable[[Any], Value | None]:
     digits = _digits(scale)
 
     def finish(raw: Any) -> Value | None:
-        if real and not isfinite(raw):
-            return None
         value = raw if scale == 1 else raw * scale
+        if real and not isfinite(value):
+            return None
         value = round(value) if whole else float(value)
         if scale != 1 and not whole and not real:
             value = round(value, digits)

@@ -49,13 +49,19 @@ PARTS: dict[str, Part] = {
     "store": Part(60, [*PYTEST, "tests/store"]),
     "security": Part(20, [*PYTEST, "tests/security"]),
     "uplink": Part(90, [*PYTEST, "tests/uplink"]),
-    "api": Part(60, [*PYTEST, "tests/api"]),
+    "api": Part(120, [*PYTEST, "tests/api"]),
+    "fuzz corpus": Part(30, [*PYTEST, "tests/fuzz"]),
     "simulation": Part(120, [*PYTEST, "tests/simulation"]),
     "end to end": Part(180, [*PYTEST, "tests/end_to_end"]),
 }
 
 # The same, and more of it: about an hour. Only what has another size than above, or is not there.
-PROOFS: dict[str, Part] = {}
+PROOFS: dict[str, Part] = {
+    "fuzz": Part(720, [str(BIN / "python"), "tests/fuzz/run.py"], sizes={"PROOF_FUZZ_S": "60"}),
+    "any request": Part(
+        600, [*PYTEST, "tests/api/test_any_request.py"], sizes={"PROOF_API_EXAMPLES": "300"}
+    ),
+}
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,18 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
-from drivers.codec import BY, TYPES, Row, Table, row_of, variants
+from drivers.codec import (
+    A_SCALE,
+    BY,
+    TYPES,
+    Row,
+    Table,
+    is_number,
+    is_scale,
+    is_value,
+    row_of,
+    variants,
+)
 from drivers.modbus.plan import Limits
 from gateway.domain.errors import Problem
 from gateway.domain.points import SetpointKind
@@ -54,9 +65,8 @@ def _instance(kind: Any, what: str) -> Judge:
     return lambda found: None if isinstance(found, kind) else what
 
 
-def _number(found: Any) -> Says:
-    good = isinstance(found, int | float) and not isinstance(found, bool) and found != 0
-    return None if good else "a number other than 0"
+def _scale(found: Any) -> Says:
+    return None if is_scale(found) else f"a number {A_SCALE}"
 
 
 def _numbers(found: Any) -> Says:
@@ -66,7 +76,7 @@ def _numbers(found: Any) -> Says:
 
 def _limits(found: Any) -> Says:
     two = isinstance(found, list | tuple) and len(found) == 2
-    good = two and all(isinstance(one, int | float) for one in found) and found[0] <= found[1]
+    good = two and all(map(is_number, found)) and found[0] <= found[1]
     return None if good else "two numbers, the lowest and the highest plausible value"
 
 
@@ -86,7 +96,7 @@ ROW: Mapping[str, Judge] = {
     "words": _whole(1, READ_MAX),
     "word_order": _one_of(*ORDERS),
     "byte_order": _one_of(*ORDERS),
-    "scale": _number,
+    "scale": _scale,
     "bit": _whole(0, 63),
     "bits": _whole(1, 64),
     "enum": _enum,
@@ -197,9 +207,10 @@ def _judged(where: _Where, spec: PointSpec, profile: Profile) -> Iterator[Proble
     if by is None:
         yield from where.judge(spec.binding, ROW)
         return
-    if by not in profile.points or by == spec.name:
+    if not isinstance(by, str) or by not in profile.points or by == spec.name:
         expected = f"another point of {profile.id}{_nearest(by, profile.points)}"
         yield where.problem("by", f"found {by!r}, expected {expected}")
+        return
     each = variants(spec.binding)
     if not each:
         yield where.problem("by", f"found beside no {' or '.join(BY)} that is given by its values")
@@ -219,20 +230,26 @@ def _row_problems(where: _Where, spec: PointSpec, profile: Profile) -> Iterator[
                 )
     elif columns.get("type") == "text" and "words" not in columns:
         yield where.problem("words", "found nothing, expected the number of registers of the text")
-    elif columns.get("type") != "text" and (odd := [r for r in _raws(columns) if not _is_whole(r)]):
+    elif columns.get("type") != "text" and (
+        odd := [raw for enum in _enums(columns) for raw in enum if not _is_whole(raw)]
+    ):
         yield where.problem("enum", f"found {odd[0]!r}, expected whole numbers as they are there")
     else:
         yield from _register_problems(where, spec, row_of(spec, profile.binding), profile)
+    for enum in _enums(columns):
+        for raw, value in enum.items():
+            if not is_value(spec.kind, value):
+                yield where.problem(f"enum.{raw}", f"found {value!r}, expected a {spec.kind}")
     if spec.setpoint is not None:
         yield from _write_problems(where, spec, spec.setpoint, table)
     if "keep" in columns and (not spec.setpoint or spec.setpoint.kind is not SetpointKind.LEVEL):
         yield where.problem("keep", "found on what is not a level, expected setpoint: level")
 
 
-def _raws(columns: Mapping[str, Any]) -> Iterator[Any]:
-    """What the enums of a row find in its registers."""
+def _enums(columns: Mapping[str, Any]) -> Iterator[Mapping[Any, Any]]:
+    """The enums of a row: what is in its registers, and what that means."""
     for one in variants(columns).values() if "by" in columns else (columns,):
-        yield from one.get("enum", ())
+        yield one.get("enum", {})
 
 
 def _register_problems(

@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
+from drivers.codec import A_SCALE, is_number, is_scale, is_value
 from drivers.mqtt import binding
 from drivers.mqtt.rows import COLUMNS, FEEDBACK, fill, split
 from gateway.domain.errors import Problem
@@ -26,21 +27,30 @@ DEVICE_KEYS = frozenset(
 BINDING_KEYS = frozenset(("topic", "invert"))
 TOPIC_COLUMNS = ("topic", "set_topic", "get_topic", "feedback_topic")
 LEASE_MS_MIN = 4_000  # twice what renewing one takes
-_PYTHON: Mapping[ValueKind, type | tuple[type, ...]] = {
-    ValueKind.BOOL: bool,
-    ValueKind.INT: int,
-    ValueKind.FLOAT: (int, float),
-    ValueKind.TEXT: str,
+_TOPIC, _PATH = (str, "a topic"), (str, "keys joined by dots")
+# what each column and key must be before anything else can be said of it
+_KINDS: Mapping[str, tuple[Any, str]] = {
+    **dict.fromkeys((*TOPIC_COLUMNS, "availability", "bridge"), _TOPIC),
+    **dict.fromkeys(("path", "pin", "card", "pass", "identifier", "outlet", "at"), _PATH),
+    **dict.fromkeys(("status_path", "last_seen"), _PATH),
+    **dict.fromkeys(("online", "offline"), (str, "a word")),
+    "momentary": (bool, "true or false"),
+    "detail": (Mapping, "names and their paths in the JSON"),
+    "get_payload": (str, "a payload as text"),
+    "expected_s": (int | float, "a number of seconds"),
+    "recognised_by": (list, "lists of points that tell it from others"),
 }
 
 
 def check_profile(profile: Profile) -> list[Problem]:
     """What is wrong in the bindings of a profile."""
     found = [*_unknown("device", profile.binding, DEVICE_KEYS)]
+    if odd := [*_check_kinds(profile)]:
+        return found + odd
     for key in ("availability", "bridge"):
         found += _check_topic(f"device.{key}", profile.binding.get(key, "x"))
     for mark in profile.binding.get("recognised_by", ()):
-        if not isinstance(mark, list) or not set(mark) <= profile.points.keys():
+        if not isinstance(mark, list) or not all(name in list(profile.points) for name in mark):
             said = f"found {mark!r}, expected lists of points that tell it from others"
             found.append(Problem("", "device.recognised_by", said))
     for spec in profile.points.values():
@@ -67,6 +77,21 @@ def has_call_point(profile: Profile) -> bool:
     return any(spec.edge is Edge.PRESS for spec in profile.points.values())
 
 
+def _check_kinds(profile: Profile) -> Iterator[Problem]:
+    """What is of another kind than its column or key."""
+    rows = {f"points.{spec.name}": spec.binding for spec in profile.points.values()}
+    for key, row in {"device": profile.binding, **rows}.items():
+        for name, found in row.items():
+            kind, expected = _KINDS.get(name, (object, ""))
+            if not isinstance(found, kind) or (name == "expected_s" and not is_number(found)):
+                yield Problem("", f"{key}.{name}", f"found {found!r}, expected {expected}")
+        detail = row.get("detail")
+        for name, path in detail.items() if isinstance(detail, Mapping) else ():
+            if not isinstance(path, str):
+                said = f"found {path!r}, expected {_PATH[1]}"
+                yield Problem("", f"{key}.detail.{name}", said)
+
+
 # --- profiles -----------------------------------------------------------------------------------
 
 
@@ -79,8 +104,8 @@ def _check_row(key: str, spec: PointSpec) -> Iterator[Problem]:
         yield Problem("", key, "found no topic, expected topic, set_topic or both")
     if ("set_topic" in raw) != (spec.setpoint is not None):
         yield Problem("", key, "setpoint and set_topic go together")
-    if not isinstance(raw.get("path", ""), str):
-        yield Problem("", f"{key}.path", f"found {raw['path']!r}, expected keys joined by dots")
+    if not is_scale(scale := raw.get("scale", 1)):
+        yield Problem("", f"{key}.scale", f"found {scale!r}, expected a number {A_SCALE}")
     yield from _check_limits(f"{key}.limits", raw.get("limits", (0, 1)))
     yield from _check_enum(f"{key}.enum", spec)
     if spec.edge is Edge.CREDENTIAL and not {"pin", "card", "pass"} & raw.keys():
@@ -91,7 +116,7 @@ def _check_row(key: str, spec: PointSpec) -> Iterator[Problem]:
 
 def _check_limits(key: str, limits: Any) -> Iterator[Problem]:
     pair = isinstance(limits, list | tuple) and len(limits) == 2
-    if not pair or not all(isinstance(x, int | float) for x in limits) or limits[0] >= limits[1]:
+    if not pair or not all(map(is_number, limits)) or limits[0] >= limits[1]:
         yield Problem("", key, f"found {limits!r}, expected the least and the greatest value")
 
 
@@ -104,10 +129,8 @@ def _check_enum(key: str, spec: PointSpec) -> Iterator[Problem]:
     if not isinstance(enum, Mapping) or not enum:
         yield Problem("", key, f"found {enum!r}, expected what is reported and what it means")
         return
-    expected = _PYTHON[spec.kind]
     for raw, value in enum.items():
-        bool_for_number = isinstance(value, bool) and spec.kind is not ValueKind.BOOL
-        if value is not None and (not isinstance(value, expected) or bool_for_number):
+        if value is not None and not is_value(spec.kind, value):
             yield Problem("", f"{key}.{raw}", f"found {value!r}, expected a value of {spec.kind}")
 
 

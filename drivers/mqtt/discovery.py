@@ -42,7 +42,11 @@ async def discover(
     link: Link, profiles: Mapping[str, Profile], within_s: float = 3.0
 ) -> list[Proposal]:
     """What the broker of a link knows, within a few seconds. Raises DeviceError, ConfigError."""
-    retained = await _retained(link, within_s)
+    return understood(await _retained(link, within_s), profiles)
+
+
+def understood(retained: Mapping[str, Any], profiles: Mapping[str, Profile]) -> list[Proposal]:
+    """The devices in a broker's retained messages by topic; what makes no sense is left out."""
     found: list[Proposal] = []
     for topic, body in retained.items():
         base, _, rest = topic.partition("/")
@@ -75,7 +79,8 @@ def from_zigbee2mqtt(
         name = entry.get("friendly_name")
         if not isinstance(name, str) or not name:
             continue
-        definition = entry.get("definition") or {}
+        told = entry.get("definition")
+        definition = told if isinstance(told, dict) else {}
         address = str(entry.get("ieee_address", ""))
         notes = [word for word in ("disabled",) if entry.get(word)]
         if entry.get("interview_completed") is False:
@@ -84,7 +89,7 @@ def from_zigbee2mqtt(
             id=slug(name) or f"zigbee_{address[-6:]}",
             name=name,
             model=f"{definition.get('vendor', '')} {definition.get('model', '')}".strip(),
-            profiles=fitting(definition.get("exposes") or [], profiles),
+            profiles=fitting(_listed(definition.get("exposes")), profiles),
             binding={"topic": f"{base}/{name}"},
             note=", ".join(notes),
         )
@@ -116,7 +121,12 @@ def _properties(exposes: Sequence[Any]) -> Iterator[tuple[str, Mapping[str, Any]
         if "property" in one:
             yield str(one["property"]), one
         if one.get("type") != "composite":
-            yield from _properties(one.get("features") or [])
+            yield from _properties(_listed(one.get("features")))
+
+
+def _listed(found: Any) -> list[Any]:
+    """A list, empty where there is something else: a broker retains what anybody says (X2)."""
+    return found if isinstance(found, list) else []
 
 
 def _fits(spec: PointSpec, real: Mapping[str, Mapping[str, Any]]) -> bool:
@@ -125,7 +135,7 @@ def _fits(spec: PointSpec, real: Mapping[str, Mapping[str, Any]]) -> bool:
     if one is None:
         return False
     enum = spec.binding.get("enum")
-    values = one.get("values") or [one.get("value_on"), one.get("value_off")]
+    values = _listed(one.get("values")) or [one.get("value_on"), one.get("value_off")]
     kinds = {"numeric": ("int", "float"), "text": ("text",), "enum": ("text", "bool")}
     if enum is None:
         return spec.kind in kinds.get(str(one.get("type")), ("bool", "text"))

@@ -117,10 +117,12 @@ def _row(entity: Mapping[str, Any]) -> dict[str, Any] | None:
         row["path"] = match[1]
     if component in _WORDS:
         on_key, on, off_key, off = _WORDS[component]
-        row["value"] = "bool"
-        row["enum"] = {entity.get(on_key, on): True, entity.get(off_key, off): False}
+        said = entity.get(on_key, on), entity.get(off_key, off)
+        if not all(isinstance(word, str | int) for word in said):
+            return None
+        row |= {"value": "bool", "enum": dict(zip(said, (True, False), strict=True))}
     elif component == "sensor" and "unit_of_measurement" in entity:
-        row |= {"value": "float", "unit": entity["unit_of_measurement"]}
+        row |= {"value": "float", "unit": str(entity["unit_of_measurement"])}
     elif component == "event":
         row |= {"poll": "event", "edge": "change", "momentary": True}
     return row

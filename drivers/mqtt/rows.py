@@ -156,7 +156,10 @@ def _number(kind: ValueKind, scale: float, least: float, greatest: float) -> Con
             if raw is None:
                 return None
             raw = _number_in(kind, raw)
-        value: float = raw * scale
+        try:
+            value: float = raw * scale
+        except OverflowError:  # a whole number of hundreds of digits
+            raise MalformedError(f"expected {kind}, found a number that none is") from None
         if not least <= value <= greatest:
             raise MalformedError(f"found {value}, expected {least} to {greatest}")
         if not whole:

@@ -72,6 +72,7 @@ ACTION: dict[str, Any] = {
     "response_model": Answer,
     "responses": problems(403, 404, 409, 422, 503),
 }
+PRESENTING: dict[str, Any] = {**ACTION, "responses": {**ACTION["responses"], **problems(429)}}
 
 
 async def act(gateway: Gateway, event: Event) -> JSONResponse:

@@ -7,7 +7,7 @@ from fastapi.responses import JSONResponse
 from pydantic import Field
 
 from gateway.api import circuits, setpoints
-from gateway.api.actions import ACTION, act
+from gateway.api.actions import ACTION, PRESENTING, act
 from gateway.api.auth import Anybody, Caller, OnSite
 from gateway.api.common import Asked, FaultShown, NameShown, Person, Shown, each
 from gateway.api.doors import (
@@ -106,7 +106,7 @@ async def outlet(facility: str, parts: Parts, caller: Anybody) -> OutletShown:
 
 
 @router.post(
-    "/outlets/{facility}/present", **ACTION, summary="Start charging, or stop one's own session"
+    "/outlets/{facility}/present", **PRESENTING, summary="Start charging, or stop one's own session"
 )
 async def present_at_outlet(
     facility: str, asked: OutletPresentation, parts: Parts, caller: Presenter

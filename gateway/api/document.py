@@ -67,9 +67,11 @@ def _describe_problems(described: dict[str, Any]) -> None:
         for status, response in operation["responses"].items():
             if status < "400" or path in _PROBES:
                 continue
-            refused = refuses.endswith("/Answer") and status in _REFUSALS
-            schema = {"$ref": _SCHEMAS + ("Refused" if refused else "Problem")}
-            response["content"] = {MEDIA_TYPE: {"schema": schema}}
+            problem: dict[str, Any] = {"$ref": _SCHEMAS + "Problem"}
+            if refuses.endswith("/Answer") and status in _REFUSALS:
+                # the core's answer, or of what stands before it: a token's role, an unknown id
+                problem = {"anyOf": [{"$ref": _SCHEMAS + "Refused"}, problem]}
+            response["content"] = {MEDIA_TYPE: {"schema": problem}}
 
 
 def _statuses(path: str, operation: dict[str, Any]) -> Iterator[HTTPStatus]:
@@ -81,6 +83,8 @@ def _statuses(path: str, operation: dict[str, Any]) -> Iterator[HTTPStatus]:
         yield HTTPStatus.FORBIDDEN
     if "{" in path:
         yield HTTPStatus.NOT_FOUND
+    if "requestBody" in operation or "/sync/" in path:
+        yield HTTPStatus.REQUEST_ENTITY_TOO_LARGE
     if "422" in operation["responses"]:
         yield HTTPStatus.UNPROCESSABLE_ENTITY
 

@@ -7,7 +7,7 @@ from fastapi.responses import JSONResponse
 from pydantic import Field, SecretStr
 
 from gateway.api import setpoints
-from gateway.api.actions import ACTION, act
+from gateway.api.actions import ACTION, PRESENTING, act
 from gateway.api.auth import Anybody, Caller, OnSite, only
 from gateway.api.common import Asked, FaultShown, Line, NameShown, Person, Shown, each
 from gateway.api.parts import Gateway, Parts
@@ -131,7 +131,9 @@ async def door_of(door: str, parts: Parts, caller: Anybody) -> DoorShown:
 
 
 @router.post(
-    "/{door}/present", **ACTION, summary="Present a credential; a resident, remotely for themself"
+    "/{door}/present",
+    **PRESENTING,
+    summary="Present a credential; a resident, remotely for themself",
 )
 async def present(door: str, asked: Presentation, parts: Parts, caller: Presenter) -> JSONResponse:
     """Decided as at the door's own reader (A1, A5). A PIN is digested before anything else."""

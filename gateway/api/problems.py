@@ -133,7 +133,10 @@ async def _on_problem(_: Request, error: Exception) -> JSONResponse:
 
 async def _on_invalid(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
-    found = [_invalid(each) for each in error.errors()]
+    return _invalid_request([_invalid(each) for each in error.errors()])
+
+
+def _invalid_request(found: list[Invalid]) -> JSONResponse:
     fields = ", ".join(each.field for each in found)
     return response(
         ProblemError(
@@ -148,6 +151,9 @@ async def _on_invalid(_: Request, error: Exception) -> JSONResponse:
 async def _on_http(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     status = HTTPStatus(error.status_code)
+    if status is HTTPStatus.BAD_REQUEST and error.__cause__ is not None:  # raised over its bytes
+        unread = Invalid(field="body", found="no JSON", expected="JSON in UTF-8, not too deep")
+        return _invalid_request([unread])
     slug = status.phrase.lower().replace(" ", "-")
     return response(ProblemError(status, slug, f"{error.detail}.", error.headers))
 

@@ -83,3 +83,16 @@ async def test_a_journal_that_cannot_be_read_is_a_problem_and_nothing_else_suffe
     assert status.json()["journal"]["head"] is None
     assert (await rig.get(f"{API}/doors")).status_code == 200
     assert (await rig.get("/metrics")).status_code == 200
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize("content", [b'{"place": "\xff"}', b"[" * 50_000])
+async def test_a_body_that_no_reader_of_json_takes_is_told_like_any_other(
+    shared: Rig, content: bytes
+) -> None:
+    """X2: bytes that are no text, and brackets without end."""
+    json = {"Content-Type": "application/json"}
+    answer = await shared.request("POST", f"{API}/calls", "desk", content=content, headers=json)
+    assert answer.status_code == 422
+    assert is_problem(answer.json(), 422)
+    assert answer.json()["errors"][0]["field"].startswith("body")

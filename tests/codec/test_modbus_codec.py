@@ -178,3 +178,9 @@ def test_what_is_encoded_decodes_to_itself(
     value = data.draw(st.integers(low, high))
     one = row(type=type_, word_order=word_order, byte_order=byte_order, undefined=[])
     assert one.decoder(10)(one.encode(value)) == value
+
+
+def test_a_number_that_its_scale_takes_beyond_all_numbers_is_none() -> None:
+    """X2: never infinity, never an exception."""
+    for value in ("float", "int"):
+        assert decoded(row(value, type="f64", scale=1_000), "7fe0000000000000") is None

@@ -358,6 +358,12 @@ class World:
             self.wall_ms += passed
             self._pass()
 
+    def leap(self, hours: float) -> None:
+        """Time passes in one piece, as for a machine that slept: all that is due is due now."""
+        self.mono_ms += int(hours * HOUR_MS)
+        self.wall_ms += int(hours * HOUR_MS)
+        self._pass()
+
     def _pass(self) -> None:
         for device, cell in self._cells.items():
             if device not in self.mute:

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from math import inf
 from typing import Any
 
 import pytest
@@ -57,8 +58,14 @@ def test_shipped_modbus_profiles_have_no_problems(name: str) -> None:
         ),
         (
             {"scale": 0},
-            "points.x.scale: found 0, expected a number other than 0",
+            "points.x.scale: found 0, expected a number of 1e-12 to 1e12, with a sign or not",
         ),
+        (
+            {"scale": inf},
+            "points.x.scale: found inf, expected a number of 1e-12 to 1e12, with a sign or not",
+        ),
+        ({"by": []}, "points.x.by: found [], expected another point of m"),
+        ({"enum": {1: "on"}}, "points.x.enum.1: found 'on', expected a int"),
         (
             {"value": "bool", "bit": 16},
             "points.x.bit: found bit 16, expected one that a u16 has",

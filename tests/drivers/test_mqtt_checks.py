@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from math import inf
 from typing import Any
 
 import pytest
@@ -60,6 +61,12 @@ LEASE = SetpointSpec(SetpointKind.LEASE, length_ms=5_000)
         (one_row({"topic": "a", "enum": {"ON": 1}}), "points.p.enum.ON: found 1, expected a value"),
         (one_row({"topic": "a", "enum": []}), "points.p.enum: found []"),
         (one_row({"topic": "a", "momentary": True}), "points.p.enum: found none, expected what"),
+        (one_row({"topic": "a", "scale": "x"}), "points.p.scale: found 'x', expected a number of"),
+        (one_row({"topic": "a", "scale": inf}), "points.p.scale: found inf, expected a number of"),
+        (one_row({"topic": "a", "limits": [1, inf]}), "points.p.limits: found [1, inf], expected"),
+        (one_row({"topic": "a", "momentary": 1}), "points.p.momentary: found 1, expected true or"),
+        (one_row({"topic": ["a"]}), "points.p.topic: found ['a'], expected a topic"),
+        (one_row({"topic": "a", "detail": {"x": 1}}), "points.p.detail.x: found 1, expected keys"),
         (one_row({"topic": "a", "limits": [5, 1]}), "points.p.limits: found [5, 1]"),
         (one_row({"topic": "a"}, edge=Edge.CREDENTIAL), "points.p: found edge: credential"),
         (reader({"en": 1}), "points.p.feedback.en: found 1, expected keys joined by dots"),

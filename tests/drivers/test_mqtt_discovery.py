@@ -1,12 +1,13 @@
 """What a broker knows, as devices of a site."""
 
 from collections import Counter
+from typing import Any
 
 import pytest
 from fixtures.broker import Broker
 from mqtt_rig import Wire, golden, profiles
 
-from drivers.mqtt.discovery import discover, fitting, slug
+from drivers.mqtt.discovery import discover, fitting, slug, understood
 from gateway.domain.errors import DeviceError
 from gateway.domain.site import Link
 
@@ -134,3 +135,24 @@ async def test_a_broker_that_is_away_is_said() -> None:
 )
 def test_ids_are_plain(name: str, id_: str) -> None:
     assert slug(name) == id_
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        *({"friendly_name": "x", "definition": told} for told in ("x", 1, [1], {"exposes": 7})),
+        {"friendly_name": "x", "definition": {"exposes": [{"features": 5, "property": "state"}]}},
+        {"friendly_name": "x", "definition": {"exposes": [{"property": "state", "values": 5}]}},
+    ],
+)
+def test_what_a_broker_retains_of_a_device_may_be_anything(body: dict[str, Any]) -> None:
+    """X2: a technician still sees the others."""
+    good = {"friendly_name": "y"}
+    found = understood({"zigbee2mqtt/bridge/devices": [body, good]}, profiles())
+    assert [one.id for one in found] == ["x", "y"]
+
+
+def test_a_word_of_an_entity_that_is_none_makes_no_row() -> None:
+    device = {"ids": ["a"]}
+    entity = {"stat_t": "a/b", "dev": device, "pl_on": [], "pl_off": {}}
+    assert understood({"homeassistant/switch/a/config": entity}, profiles()) == []
