@@ -22,6 +22,7 @@ BENCHMARKS = {
     "input_ring": 60,
     "call_latency": 300,
     "start": 90,
+    "reports": 300,
     "memory": 90,
 }
 

@@ -239,9 +239,12 @@ class UtilizationReader(Protocol):
     """Closed buckets, from any thread (RULES U2, U3)."""
 
     def totals(
-        self, facilities: Sequence[str], periods: Sequence[tuple[int, int]]
-    ) -> Iterator[tuple[int, Total]]:
-        """What their buckets within each period add up to: (its place, the total), where any is."""
+        self, groups: Iterable[Sequence[str]], periods: Sequence[tuple[int, int]]
+    ) -> Iterator[Mapping[int, Total]]:
+        """For each group of facilities what their buckets within a period add up to, by its place.
+
+        A period without any bucket is left out.
+        """
         ...
 
     def changed(self, cursor: str, limit: int = 1_000) -> Changed:

@@ -3,10 +3,10 @@
 import asyncio
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from enum import StrEnum
-from itertools import islice
+from itertools import chain, islice
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
@@ -17,7 +17,6 @@ from gateway.api.actions import problems
 from gateway.api.auth import Staff
 from gateway.api.common import Asked, Shown
 from gateway.api.parts import Parts
-from gateway.domain.errors import MalformedError
 from gateway.domain.utilization import (
     STATES,
     Bucket,
@@ -31,7 +30,6 @@ from gateway.domain.utilization import (
 
 router = APIRouter(prefix="/utilization", tags=["utilization"])
 
-LINES_MAX = 10_000
 CHANGES_MAX = 5_000
 _CSV = "text/csv"
 _LINES_TOGETHER = 500
@@ -164,14 +162,16 @@ class ChangesQuery(Asked):
     summary="Utilization by period",
 )
 async def report(parts: Parts, _: Staff, wanted: Annotated[ReportQuery, Query()]) -> Response:
-    """Up to the last bucket that is closed, ten minutes after its end. CSV is streamed."""
+    """Up to the last bucket that is closed, ten minutes after its end. Streamed, of any length."""
     asked = ReportAsked(wanted.start, wanted.end, wanted.bucket, wanted.facility, wanted.group)
-    lines = await asyncio.to_thread(parts.reports.lines, asked)
+    # In threads to the last byte: a long report takes longer than a call may wait. The first lines
+    # before the answer begins, so that it can still be an error.
+    parted = _parted(await asyncio.to_thread(parts.reports.lines, asked))
+    first: list[ReportLine] = await asyncio.to_thread(next, parted, [])
+    every = chain([first], parted)
     if wanted.format is Format.CSV:
-        return StreamingResponse(_csv(lines), media_type=_CSV)
-    # In a thread to the last byte: a long report takes longer than a call may wait.
-    body = await asyncio.to_thread(_json, lines, wanted)
-    return Response(body, media_type="application/json")
+        return StreamingResponse(_csv(every), media_type=_CSV)
+    return StreamingResponse(_json(every, wanted), media_type="application/json")
 
 
 @router.get(
@@ -194,25 +194,31 @@ def _changes(parts: Parts, at: ChangesQuery) -> str:
     return told.model_dump_json()
 
 
-def _json(lines: Iterator[ReportLine], wanted: ReportQuery) -> str:
-    shown = [LineShown.from_line(line) for line in islice(lines, LINES_MAX + 1)]
-    if len(shown) > LINES_MAX:
-        raise MalformedError(f"bucket: expected {LINES_MAX} lines at most; CSV has any number")
-    return Report(bucket=wanted.bucket, group=wanted.group, lines=shown).model_dump_json()
+def _parted(lines: Iterator[ReportLine]) -> Iterator[list[ReportLine]]:
+    while some := list(islice(lines, _LINES_TOGETHER)):
+        yield some
 
 
-def _csv(lines: Iterator[ReportLine]) -> Iterator[str]:
+def _json(parted: Iterable[list[ReportLine]], wanted: ReportQuery) -> Iterator[str]:
+    """A `Report`, some of its lines at a time."""
+    begun = f'{{"bucket":"{wanted.bucket}","group":"{wanted.group}","lines":['
+    for some in parted:
+        lines = ",".join(LineShown.from_line(line).model_dump_json() for line in some)
+        yield begun + lines
+        begun = ","
+    yield "]}"
+
+
+def _csv(parted: Iterable[list[ReportLine]]) -> Iterator[str]:
     """Times in UTC; seconds by state; shares with the unknown one beside them (U3)."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\r\n")
     writer.writerow(_HEADS)
-    while some := list(islice(lines, _LINES_TOGETHER)):
+    for some in parted:
         writer.writerows(map(_cells, some))
         yield text.getvalue()
         text.seek(0)
         text.truncate()
-    if text.tell():
-        yield text.getvalue()
 
 
 def _cells(line: ReportLine) -> list[object]:
@@ -221,7 +227,7 @@ def _cells(line: ReportLine) -> list[object]:
         line.of,
         _iso(line.from_ms),
         _iso(line.to_ms),
-        *_spent_s(line.total.spent, every=True).values(),
+        *[ms / 1000 for ms in line.total.spent],
         _share(line.utilization),
         _share(line.idle),
         round(line.unknown, 4),
@@ -230,8 +236,8 @@ def _cells(line: ReportLine) -> list[object]:
     ]
 
 
-def _spent_s(spent: Spent, *, every: bool = False) -> dict[str, float]:
-    return {s.value: ms / 1000 for s, ms in zip(STATES, spent, strict=True) if ms or every}
+def _spent_s(spent: Spent) -> dict[str, float]:
+    return {state.value: ms / 1000 for state, ms in zip(STATES, spent, strict=True) if ms}
 
 
 def _share(share: float | None) -> float | None:
@@ -239,4 +245,4 @@ def _share(share: float | None) -> float | None:
 
 
 def _iso(ms: int) -> str:
-    return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%dT%H:%MZ")
+    return f"{datetime.fromtimestamp(ms / 1000, UTC).isoformat()[:16]}Z"

@@ -27,24 +27,39 @@ class Api:
         """Ask for an action; its answer."""
         return self._answer("POST", path, json=body or {})
 
-    def bytes(self, path: str, **params: Any) -> bytes:
-        """What a resource says, as it came."""
-        return bytes(self._response("GET", path, params=params).content)
+    def save(self, file: Path, path: str, **params: Any) -> None:
+        """Write what a resource says to a file, as it comes."""
+        asked = self._client.stream("GET", f"/api/v1{path}", params=params)
+        with self._heard(), asked as response:
+            if response.is_error:
+                response.read()
+            _refuse(response)
+            with file.open("wb") as kept:
+                kept.writelines(response.iter_bytes())
 
     def _answer(self, method: str, path: str, **more: Any) -> Any:
         response = self._response(method, path, **more)
         return response.json() if response.content else {}
 
     def _response(self, method: str, path: str, **more: Any) -> Any:
+        with self._heard():
+            response = self._client.request(method, f"/api/v1{path}", **more)
+        _refuse(response)
+        return response
+
+    @contextmanager
+    def _heard(self) -> Iterator[None]:
         import httpx  # noqa: PLC0415 (half of a short command's time)
 
         try:
-            response = self._client.request(method, f"/api/v1{path}", **more)
+            yield
         except httpx.HTTPError as error:
             fail(f"the gateway does not answer at {self._client.base_url}: {error}", UNREACHABLE)
-        if response.is_error:
-            fail(_problem(response), REFUSED)
-        return response
+
+
+def _refuse(response: Any) -> None:
+    if response.is_error:
+        fail(_problem(response), REFUSED)
 
 
 def _problem(response: Any) -> str:

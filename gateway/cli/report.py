@@ -32,7 +32,7 @@ def report(  # noqa: PLR0913 (a command's options)
     with gateway_api(data, "") as api:
         found = api.get("/utilization", **asked)
         if out is not None:
-            out.write_bytes(api.bytes("/utilization", **asked, format="csv"))
+            api.save(out, "/utilization", **asked, format="csv")
     lines = found["lines"]
     text = table([_row(line) for line in lines], _HEADS) if lines else "no time that is over"
     show(found, as_json, text)

@@ -149,28 +149,23 @@ class ReportLine:
     to_ms: int
     total: Total
 
-    def spent_ms(self, *states: UtilizationState) -> int:
-        """The time in any of these states."""
-        return sum(self.total.spent[STATES.index(state)] for state in states)
-
     @property
     def utilization(self) -> float | None:
         """In use ÷ (open − out of service − unknown) (U3)."""
-        used = (UtilizationState.IN_USE_BOOKED, UtilizationState.IN_USE_WALK_IN)
-        return self._share(self.spent_ms(*used))
+        _, _, booked, walk_in, *_ = self.total.spent
+        return self._share(booked + walk_in)
 
     @property
     def idle(self) -> float | None:
         """Idle ÷ the same."""
-        return self._share(self.spent_ms(UtilizationState.IDLE))
+        return self._share(self.total.spent[-1])
 
     @property
     def unknown(self) -> float:
         """Unknown ÷ all of the time: no other share means anything without it."""
-        return self.spent_ms(UtilizationState.UNKNOWN) / sum(self.total.spent)
+        return self.total.spent[0] / sum(self.total.spent)
 
     def _share(self, part_ms: int) -> float | None:
-        known = sum(self.total.spent) - self.spent_ms(
-            UtilizationState.CLOSED, UtilizationState.OUT_OF_SERVICE, UtilizationState.UNKNOWN
-        )
+        _, _, booked, walk_in, blocked, held, _, idle = self.total.spent
+        known = booked + walk_in + blocked + held + idle
         return part_ms / known if known else None

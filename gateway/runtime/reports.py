@@ -1,7 +1,6 @@
 """Utilization by period: quarters of an hour added up by the site's own days (RULES U3)."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -22,6 +21,7 @@ from gateway.domain.utilization import (
 from gateway.ports import UtilizationReader, Views
 
 PERIODS_MAX = 100_000
+_NONE = Total()
 _Period = tuple[int, int]
 
 
@@ -37,19 +37,20 @@ class UtilizationReports:
         site = self._views.site
         periods = self._periods(asked, ZoneInfo(site.zone))
         groups = _groups(_facilities(site, asked), asked.group)
-        return (line for of, those in groups.items() for line in self._lines(of, those, periods))
+        return self._lines(groups, periods)
 
     def changed(self, cursor: str, limit: int = 1_000) -> Changed:
         """Buckets that were closed or amended since, oldest change first."""
         return self._reader.changed(cursor, limit)
 
     def _lines(
-        self, of: str, facilities: Sequence[str], periods: Sequence[_Period]
+        self, groups: Mapping[str, Sequence[str]], periods: Sequence[_Period]
     ) -> Iterator[ReportLine]:
-        found = dict(self._reader.totals(facilities, periods))
-        for place, (start, end) in enumerate(periods):
-            total = _whole(found.get(place, Total()), (end - start) * len(facilities))
-            yield ReportLine(of, start, end, total)
+        totals = self._reader.totals(groups.values(), periods)
+        for (of, facilities), found in zip(groups.items(), totals, strict=True):
+            for place, (start, end) in enumerate(periods):
+                total = _whole(found.get(place, _NONE), (end - start) * len(facilities))
+                yield ReportLine(of, start, end, total)
 
     def _periods(self, asked: ReportAsked, zone: ZoneInfo) -> list[_Period]:
         start, end = instant("from", asked.start, zone), instant("to", asked.end, zone)
@@ -124,5 +125,8 @@ def _groups(facilities: Iterable[Facility], group: Grouping) -> dict[str, list[s
 
 def _whole(total: Total, length_ms: int) -> Total:
     """With the time that no bucket speaks of, which is unknown."""
+    unspoken = length_ms - sum(total.spent)
+    if not unspoken:
+        return total
     unknown, *known = total.spent
-    return replace(total, spent=(unknown + length_ms - sum(total.spent), *known))
+    return Total((unknown + unspoken, *known), total.counts)

@@ -7,7 +7,7 @@ journal's, so that whoever has read up to a number asks for what changed since.
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +22,25 @@ from gateway.store.epochs import Span, spans
 from gateway.store.rows import JournalRow
 from gateway.store.tables import bucket
 
-SPANS_AT_ONCE = 10_000
 _FACTS = frozenset({Fact.BUCKET_CLOSED, Fact.BUCKET_AMENDED})
 _COUNTS = ("energy_wh", "sessions", "visits", "no_shows")
 _STATES = tuple(state.value for state in STATES)
+_ADDED = (*_STATES, *_COUNTS)
 _LINE_END = literal_column("char(10)", Text)  # between the refusals of one record and of the next
+
+# Periods come by their key and each one's buckets by theirs: nothing is sorted, which takes longer
+# than all else. In memory, for a full disk has no room for them.
+_PERIODS = (
+    "PRAGMA temp_store=MEMORY",
+    "CREATE TEMP TABLE IF NOT EXISTS period (place INTEGER PRIMARY KEY, start_ms, end_ms)",
+    "DELETE FROM temp.period",
+)
+_SUM_UP = f"""
+    SELECT place, {", ".join(f"sum({name})" for name in _ADDED)}, group_concat(refused, char(10))
+    FROM temp.period AS period CROSS JOIN bucket
+    ON bucket.facility IN (SELECT value FROM json_each(?))
+    AND bucket.start_ms >= period.start_ms AND bucket.start_ms < period.end_ms
+    GROUP BY place"""  # noqa: S608 (its names are our own)
 
 
 def _add_up() -> str:
@@ -76,13 +90,21 @@ class SqliteUtilization:
         self._engine = reader_engine(path)
 
     def totals(
-        self, facilities: Sequence[str], periods: Sequence[tuple[int, int]]
-    ) -> Iterator[tuple[int, Total]]:
-        """What their buckets within each period add up to: (its place, the total), where any is."""
-        for first in range(0, len(periods), SPANS_AT_ONCE):
-            part = periods[first : first + SPANS_AT_ONCE]
-            for row in self._added(facilities, part):
-                yield first + row.place, _total(row)
+        self, groups: Iterable[Sequence[str]], periods: Sequence[tuple[int, int]]
+    ) -> Iterator[Mapping[int, Total]]:
+        """For each group of facilities what their buckets within a period add up to, by its place.
+
+        A period without any bucket is left out.
+        """
+        asked = [(place, *period) for place, period in enumerate(periods)]
+        with storage_errors("read", self._path), self._engine.connect() as connection:
+            through = connection.connection.cursor()
+            for statement in _PERIODS:
+                through.execute(statement)
+            through.executemany("INSERT INTO temp.period VALUES (?, ?, ?)", asked)
+            for group in groups:
+                through.execute(_SUM_UP, (json.dumps(group),))
+                yield {row[0]: _total(row[1:]) for row in through.fetchall()}
 
     def changed(self, cursor: str, limit: int = 1_000) -> Changed:
         """Buckets that were closed or amended since, oldest change first.
@@ -103,29 +125,6 @@ class SqliteUtilization:
         """Close the connections; they open again when used."""
         self._engine.dispose()
 
-    def _added(
-        self, facilities: Sequence[str], periods: Sequence[tuple[int, int]]
-    ) -> Sequence[_Row]:
-        asked = func.json_each(json.dumps(periods)).table_valued("key", "value", name="period")
-        start = bucket.c.start_ms
-        statement = (
-            select(
-                asked.c.key.label("place"),
-                *(func.sum(bucket.c[name]).label(name) for name in (*_STATES, *_COUNTS)),
-                func.group_concat(bucket.c.refused, _LINE_END).label("refused"),
-            )
-            .select_from(asked)
-            .join(
-                bucket,
-                bucket.c.facility.in_(facilities)
-                & (start >= func.json_extract(asked.c.value, "$[0]"))
-                & (start < func.json_extract(asked.c.value, "$[1]")),
-            )
-            .group_by(asked.c.key)
-        )
-        with storage_errors("read", self._path), self._engine.connect() as connection:
-            return connection.execute(statement).all()
-
 
 def _number(cursor: str, epochs: Sequence[Span], last: int) -> int:
     """The journal's number that a cursor stands for; 0 for one of another journal.
@@ -140,20 +139,23 @@ def _number(cursor: str, epochs: Sequence[Span], last: int) -> int:
     return int(number) if int(number) <= end else 0
 
 
-def _counts(row: _Row) -> Counts:
-    refused = Counts()
-    for line in (row.refused or "").splitlines():
-        refused += Counts(refused=tuple(json.loads(line).items()))
-    return Counts(row.energy_wh, row.sessions, row.visits, row.no_shows, refused.refused)
+def _refused(lines: str | None) -> tuple[tuple[str, int], ...]:
+    if lines is None:
+        return ()
+    found: dict[str, int] = {}
+    for line in lines.splitlines():
+        for code, count in json.loads(line).items():
+            found[code] = found.get(code, 0) + count
+    return tuple(sorted(found.items()))
 
 
-def _spent(row: _Row) -> tuple[int, ...]:
-    return tuple(row._mapping[state.value] for state in STATES)
-
-
-def _total(row: _Row) -> Total:
-    return Total(_spent(row), _counts(row))
+def _total(added: tuple[Any, ...]) -> Total:
+    """What comes in the order of `_ADDED`, with refusals after it."""
+    energy_wh, sessions, visits, no_shows, refused = added[len(_STATES) :]
+    counts = Counts(energy_wh, sessions, visits, no_shows, _refused(refused))
+    return Total(added[: len(_STATES)], counts)
 
 
 def _bucket(row: _Row) -> Bucket:
-    return Bucket(row.facility, row.start_ms, row.revision, _spent(row), _counts(row))
+    total = _total((*(row._mapping[name] for name in _ADDED), row.refused))
+    return Bucket(row.facility, row.start_ms, row.revision, total.spent, total.counts)

@@ -92,9 +92,13 @@ def test_totals_are_by_period_and_facility(store: SqliteStore) -> None:
     records = [closed(n, refused={"in_use": 1, "slow_down": n}) for n in range(4)]
     store.commit(batch(1, [*records, closed(0, "gym", spent_ms={"closed": BUCKET_MS})]))
     hours = [(START + n * 2 * BUCKET_MS, START + (n + 1) * 2 * BUCKET_MS) for n in range(3)]
-    found = dict(store.utilization.totals(["study"], hours))
+    groups = [["study"], ["gym"], ["nowhere"], ["study", "gym"]]
+    found, gym, nowhere, both = store.utilization.totals(groups, hours)
     assert set(found) == {0, 1}
     assert ms(found[1]) == {"idle": 2 * BUCKET_MS}
     assert found[1].counts.refused == (("in_use", 2), ("slow_down", 5))
-    assert ms(dict(store.utilization.totals(["gym"], hours))[0]) == {"closed": BUCKET_MS}
-    assert list(store.utilization.totals(["nowhere"], hours)) == []
+    assert ms(gym[0]) == {"closed": BUCKET_MS}
+    assert nowhere == {}
+    assert ms(both[0]) == {"idle": 2 * BUCKET_MS, "closed": BUCKET_MS}
+    (again,) = store.utilization.totals([["gym"]], hours[1:])  # other periods, the same connection
+    assert again == {}
