@@ -1,10 +1,11 @@
 """Validated pieces become the domain's values. Only called once nothing is wrong with them."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TypeVar
 
 from config.base import Strict
-from config.charging import CircuitFile, ProfileOf, circuit_of, outlet_of
+from config.charging import CircuitFile, ProfileOf, TariffFile, circuit_of, outlet_of, tariff_of
 from config.draft import Draft, Item
 from config.figures import SettingsFile
 from config.hours import parse_hours
@@ -45,6 +46,7 @@ from gateway.domain.site import (
     Name,
     Place,
     PresenceSensor,
+    QuotaSettings,
     Safety,
     Settings,
     Site,
@@ -64,13 +66,17 @@ def site_of(draft: Draft, profiles: Mapping[str, Profile]) -> Site:
     def profile_at(ref: PointRef) -> Profile | None:
         return profile_of(draft, profiles, ref.device)
 
+    tariffs = {one.id: tariff_of(one.id, model) for one, model in draft.valid(TariffFile)}
     return Site(
         id=head.id,
         zone=head.zone,
         places={one.id: _place(one, model) for one, model in draft.valid(PlaceFile)},
         doors={one.id: _door(one, model) for one, model in draft.valid(DoorFile)},
         facilities={
-            one.id: _facility(one, model, profile_at) for one, model in draft.valid(FacilityFile)
+            one.id: replace(
+                _facility(one, model, profile_at), tariff=tariffs.get(model.tariff or "")
+            )
+            for one, model in draft.valid(FacilityFile)
         },
         equipment=Equipment(
             links={one.id: link_of(one, model) for one, model in draft.valid(LinkFile)},
@@ -239,6 +245,7 @@ def _settings(model: SettingsFile) -> Settings:
         access=AccessSettings(**model.access.model_dump()),
         booking=BookingSettings(**model.booking.model_dump()),
         emergency=EmergencySettings(**model.emergency.model_dump()),
+        quota=QuotaSettings(**model.quota.model_dump()),
         poll_ms=model.poll_class_ms(),
         listen=model.listen,
         retention_days={str(name): days for name, days in model.retention_days.items()},

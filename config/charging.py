@@ -6,9 +6,10 @@ Currents are in ampere in the files, and whole mA inside.
 from collections.abc import Callable
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from config.base import Chosen, Id, Milliseconds, Reference, Strict, default
+from config.hours import parse_hours, readable
 from gateway.domain.charging import (
     Limits,
     Meter,
@@ -18,6 +19,7 @@ from gateway.domain.charging import (
     OutletRules,
     PowerSigns,
 )
+from gateway.domain.hours import Tariff
 from gateway.domain.points import PointRef, refs
 from gateway.domain.power import Circuit, Load, LoadKind, PerPhase
 from gateway.domain.profile import Profile
@@ -25,6 +27,19 @@ from gateway.domain.profile import Profile
 Ampere = Annotated[float, Field(ge=0, le=6_300)]
 Phase = Annotated[int, Field(ge=1, le=3)]
 ProfileOf = Callable[[PointRef], Profile | None]
+
+
+Hours = Annotated[list[str], AfterValidator(readable)]
+
+
+class TariffFile(Strict):
+    """In which class of price a facility is at any time; what one costs the platform knows."""
+
+    otherwise: Id = Field(description="The class outside all hours, such as normal or subsidised.")
+    classes: dict[Id, Hours] = Field(
+        default={},
+        description='Classes by their hours, as night: ["mon-sun 22:00-06:00"]; the first that is.',
+    )
 
 
 class CircuitFile(Strict):
@@ -124,12 +139,22 @@ class OutletFile(Strict):
         default=default(OutletRules, "resumes_within_ms"),
         description="A session goes on after an outage of at most this (rule C8).",
     )
+    hours: Hours | None = Field(
+        default=None,
+        description='When it may charge, as "mon-sun 06:00-23:00" (rule C8); else always.',
+    )
     signs: PowerSignsFile = Field(
         default=PowerSignsFile(), description="What power alone says, without a state."
     )
     meter_kind: Annotated[MeterKind, Chosen] | None = Field(
         default=None, description="lifetime or session, where the meter's profile does not say."
     )
+
+
+def tariff_of(id_: str, model: TariffFile) -> Tariff:
+    """A tariff as the rules see it."""
+    classes = ((name, parse_hours(hours)) for name, hours in model.classes.items())
+    return Tariff(id_, model.otherwise, tuple(classes))
 
 
 def circuit_of(id_: str, model: CircuitFile) -> Circuit:
@@ -180,6 +205,7 @@ def outlet_of(model: OutletFile, profile_of: ProfileOf) -> Outlet:
             signs=PowerSigns(**model.signs.model_dump()),
             hot_c=model.hot_c,
             resumes_within_ms=model.resumes_within_ms,
+            hours=None if model.hours is None else parse_hours(model.hours),
         ),
     )
 

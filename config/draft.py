@@ -12,7 +12,7 @@ from pathlib import PurePosixPath
 from typing import Any, Generic, TypeVar, cast
 
 from config.base import Strict
-from config.charging import CircuitFile
+from config.charging import CircuitFile, TariffFile
 from config.files import FOLDERS, SINGLE, Document, KeyPath, parse
 from config.models import (
     CallPointFile,
@@ -38,11 +38,12 @@ COLLECTIONS: Mapping[type[Strict], Mapping[str, type[Strict]]] = {
         "channels": ChannelFile,
         "escalations": EscalationFile,
         "circuits": CircuitFile,
+        "tariffs": TariffFile,
     },
     PlaceFile: {"doors": DoorFile, "call_points": CallPointFile, "fire_zones": FireZoneFile},
 }
 FILE_OF: Mapping[type[Strict], str] = {
-    **dict.fromkeys((LinkFile, ChannelFile, EscalationFile, CircuitFile), "site.yaml"),
+    **dict.fromkeys((LinkFile, ChannelFile, EscalationFile, CircuitFile, TariffFile), "site.yaml"),
     **dict.fromkeys((PlaceFile, DoorFile, CallPointFile, FireZoneFile), "places.yaml"),
 }
 OF_FOLDER: Mapping[str, type[Strict]] = {"devices": DeviceFile, "facilities": FacilityFile}
@@ -53,6 +54,7 @@ WORDS: Mapping[type[Strict], str] = {
     ChannelFile: "a channel",
     EscalationFile: "an escalation",
     CircuitFile: "a circuit",
+    TariffFile: "a tariff",
     PlaceFile: "a place",
     DoorFile: "a door",
     CallPointFile: "a call point",

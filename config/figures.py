@@ -9,7 +9,13 @@ from config.base import Chosen, Milliseconds, Strict, default
 from config.problems import LISTEN_PATTERN
 from gateway.domain.profile import PollClass
 from gateway.domain.records import Retention
-from gateway.domain.site import AccessSettings, BookingSettings, EmergencySettings, Settings
+from gateway.domain.site import (
+    AccessSettings,
+    BookingSettings,
+    EmergencySettings,
+    QuotaSettings,
+    Settings,
+)
 
 ACCESS = {
     "slow_after_failures": "Failed tries without an identifier before a reader slows (A5).",
@@ -44,6 +50,14 @@ EMERGENCY = {
 }
 
 
+QUOTAS = {
+    "least_wh": "Nothing begins with less energy left to its subject.",
+    "least_ms": "Nothing begins with less time left to its subject.",
+    "slice_wh": "How much energy is held for what runs at a time.",
+    "slice_ms": "How much time is held for what runs at a time.",
+}
+
+
 def _model_of(owner: type, described: dict[str, str]) -> type[Strict]:
     """A model of a domain value: its fields and defaults, with what each one means."""
     columns: dict[str, Any] = {
@@ -57,10 +71,12 @@ if TYPE_CHECKING:  # made from the domain's values, so their fields are known th
     AccessFile = Strict
     BookingsFile = Strict
     EmergencyFile = Strict
+    QuotasFile = Strict
 else:
     AccessFile = _model_of(AccessSettings, ACCESS)
     BookingsFile = _model_of(BookingSettings, BOOKINGS)
     EmergencyFile = _model_of(EmergencySettings, EMERGENCY)
+    QuotasFile = _model_of(QuotaSettings, QUOTAS)
 
 
 class PinsFile(Strict):
@@ -79,6 +95,7 @@ class SettingsFile(Strict):
     pins: PinsFile = Field(default=PinsFile(), description="What the odds of a guess follow from.")
     booking: BookingsFile = Field(default=BookingsFile(), description="Bookings and visits.")
     emergency: EmergencyFile = Field(default=EmergencyFile(), description="Emergency calls.")
+    quota: QuotasFile = Field(default=QuotasFile(), description="What is held of quotas.")
     poll_ms: dict[Annotated[PollClass, Chosen], Milliseconds] = Field(
         default={}, description="How often points of each poll class are read."
     )

@@ -8,7 +8,9 @@ import re
 from collections.abc import Iterable
 from datetime import date, timedelta
 
-from gateway.domain.site import WeeklyHours
+from pydantic_core import PydanticCustomError
+
+from gateway.domain.hours import WeeklyHours
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 DAY_MINUTES = 24 * 60
@@ -34,6 +36,16 @@ def parse_hours(spans: Iterable[str]) -> WeeklyHours:
             own.setdefault(day, []).extend(hours)
     exceptions = ((day, tuple(sorted(hours))) for day, hours in sorted(own.items()))
     return WeeklyHours(tuple(sorted(weekly)), tuple(exceptions))
+
+
+def readable(spans: list[str] | None) -> list[str] | None:
+    """Hours that can be read, as they are. Raises what pydantic makes an error of the key."""
+    for span in spans or ():
+        try:
+            parse_hours([span])
+        except ValueError as error:
+            raise PydanticCustomError("hours", "{said}", {"said": str(error)}) from error
+    return spans
 
 
 def _weekly(span: str) -> list[tuple[int, int, int]]:

@@ -7,12 +7,11 @@ error; links, devices, channels and profile rows also carry keys of their driver
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
-from pydantic_core import PydanticCustomError
 
 from config.base import Chosen, Id, Milliseconds, Open, Reference, Strict, Text, default
-from config.charging import CircuitFile, OutletFile
+from config.charging import CircuitFile, OutletFile, TariffFile
 from config.figures import SettingsFile
-from config.hours import parse_hours
+from config.hours import readable
 from gateway.domain.points import SetpointKind
 from gateway.domain.profile import Edge, PollClass, SetpointSpec, ValueKind
 from gateway.domain.site import (
@@ -29,16 +28,6 @@ from gateway.domain.site import (
     SensorKind,
     Wiring,
 )
-
-
-def _readable(spans: list[str] | None) -> list[str] | None:
-    """Hours that can be read, as they are."""
-    for span in spans or ():
-        try:
-            parse_hours([span])
-        except ValueError as error:
-            raise PydanticCustomError("hours", "{said}", {"said": str(error)}) from error
-    return spans
 
 
 class NameFile(Strict):
@@ -97,6 +86,9 @@ class SiteFile(Strict):
     circuits: dict[Id, CircuitFile] = Field(
         default={}, description="The feeders that outlets hang on, by id (rule C4)."
     )
+    tariffs: dict[Id, TariffFile] = Field(
+        default={}, description="When a facility is in which class of price, by id."
+    )
     heartbeat: list[Reference] = Field(
         default=[], description='Lamps that say "in service" while the gateway lives (rule E8).'
     )
@@ -154,7 +146,7 @@ class DoorRulesFile(Strict):
         description="How long it may stand open before it is held open (rule A6).",
     )
 
-    _hours = field_validator("open_hours")(_readable)
+    _hours = field_validator("open_hours")(readable)
 
 
 class DoorFile(Strict):
@@ -270,8 +262,11 @@ class FacilityFile(Strict):
         'its own: "2026-12-24 08:00-14:00", "2026-12-25..2026-12-31 closed".',
     )
     outlet: OutletFile | None = Field(default=None, description="Where a vehicle charges at it.")
+    tariff: Id | None = Field(
+        default=None, description="The tariff whose classes its records name; else none."
+    )
 
-    _hours = field_validator("open_hours")(_readable)
+    _hours = field_validator("open_hours")(readable)
 
 
 # --- profiles/<id>.yaml -------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from config.base import Strict
-from config.charging import CircuitFile, OutletPointsFile
+from config.charging import CircuitFile, OutletPointsFile, TariffFile
 from config.draft import WORDS, Draft, Item
 from config.files import KeyPath
 from config.models import (
@@ -71,14 +71,20 @@ def named_by(item: Item[Any]) -> Named:
         case DeviceFile(link=link, place=place):
             yield ("link",), link, LinkFile
             yield ("place",), place, PlaceFile
-        case FacilityFile(place=place, doors=doors, way=way, outlet=outlet):
-            yield ("place",), place, PlaceFile
-            yield from _each(("doors",), doors, DoorFile)
-            yield from _each(("way",), way, DoorFile)
-            if outlet is not None:
-                yield ("outlet", "circuit"), outlet.circuit, CircuitFile
+        case FacilityFile():
+            yield from _named_by_facility(item.model)
         case ChannelFile(own={"link": str() as link}):
             yield ("link",), link, LinkFile
+
+
+def _named_by_facility(facility: FacilityFile) -> Named:
+    yield ("place",), facility.place, PlaceFile
+    yield from _each(("doors",), facility.doors, DoorFile)
+    yield from _each(("way",), facility.way, DoorFile)
+    if facility.outlet is not None:
+        yield ("outlet", "circuit"), facility.outlet.circuit, CircuitFile
+    if facility.tariff is not None:
+        yield ("tariff",), facility.tariff, TariffFile
 
 
 def pointed_by(item: Item[Any]) -> Pointed:

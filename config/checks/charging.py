@@ -7,6 +7,7 @@ from config.draft import Draft, Item
 from config.models import FacilityFile
 
 PHASES = (1, 2, 3)
+IEC_MIN_A = 6  # a limit between 0 and it is invalid
 
 
 def check_charging(draft: Draft) -> None:
@@ -46,6 +47,9 @@ def _check_outlet(draft: Draft, facility: Item[FacilityFile], outlet: OutletFile
     if points.limit is not None and outlet.max_a < outlet.min_a:
         said = f"found {outlet.max_a:g} A, expected at least min_a, {outlet.min_a:g} A"
         draft.wrong(facility, ("outlet", "max_a"), said, "C4")
+    if points.limit is not None and outlet.min_a < IEC_MIN_A:
+        said = f"found {outlet.min_a:g} A, expected at least {IEC_MIN_A} A (IEC 61851)"
+        draft.wrong(facility, ("outlet", "min_a"), said, "C4")
     if points.limit is not None and 0 < outlet.failsafe_a < outlet.min_a:
         said = f"found {outlet.failsafe_a:g} A, expected 0 or at least {outlet.min_a:g} A"
         draft.wrong(facility, ("outlet", "failsafe_a"), said, "C6")

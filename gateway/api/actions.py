@@ -32,6 +32,7 @@ _BY_CODE: dict[str, HTTPStatus] = {
     "in_use": HTTPStatus.CONFLICT,
     "choose_outlet": HTTPStatus.CONFLICT,
     "outlet_unseen": HTTPStatus.SERVICE_UNAVAILABLE,
+    "outlet_faulted": HTTPStatus.SERVICE_UNAVAILABLE,
     "hazard": HTTPStatus.CONFLICT,
 }
 _BY_RESULT: dict[Result, HTTPStatus] = {

@@ -9,7 +9,7 @@ from pydantic import Field
 from gateway.api import circuits, setpoints
 from gateway.api.actions import ACTION, PRESENTING, act
 from gateway.api.auth import Anybody, Caller, OnSite
-from gateway.api.common import Asked, FaultShown, NameShown, Person, Shown, each
+from gateway.api.common import Asked, FaultShown, NameShown, Person, ReasonShown, Shown, each
 from gateway.api.doors import (
     CardPresented,
     PassPresented,
@@ -25,13 +25,16 @@ from gateway.api.setpoints import SetpointShown, Wanted
 from gateway.domain.charging import (
     ChargingSession,
     ConnectorStatus,
+    Limits,
     OutletStatus,
     SessionState,
     StopReason,
+    Wish,
 )
 from gateway.domain.events import CredentialPresented, HazardResetAsked, SessionStopAsked
 from gateway.domain.faults import Fault
 from gateway.domain.points import PointRef
+from gateway.domain.reasons import reason
 from gateway.domain.site import Facility
 from gateway.domain.subjects import Role
 
@@ -52,6 +55,10 @@ class SessionShown(Shown):
     energy_wh: int
     stop_reason: StopReason | None
     continued: bool
+    needed_wh: int
+    most_wh: int
+    longest_ms: int
+    price_class: str
 
 
 class OutletShown(Shown):
@@ -63,11 +70,15 @@ class OutletShown(Shown):
     circuit: str
     status: ConnectorStatus
     session: SessionShown | None
+    reason: ReasonShown
     granted_ma: int
     counted_ma: int
     power_w: float | None
     setpoint: SetpointShown | None
     faults: list[FaultShown]
+
+
+Figure = Annotated[int, Field(ge=0, le=2**53)]
 
 
 class OutletPresentation(Asked):
@@ -77,6 +88,16 @@ class OutletPresentation(Asked):
         PinPresented | CardPresented | PassPresented | RemotePresented,
         Field(discriminator="kind"),
     ]
+    needed_wh: Annotated[
+        Figure, Field(description="Wanted; weighed when current is shared, and no limit.")
+    ] = 0
+    leaves_ms: Annotated[Figure, Field(description="Wall time by which it is wanted.")] = 0
+    most_wh: Annotated[Figure, Field(description="The session ends with it; 0: none.")] = 0
+    longest_ms: Annotated[Figure, Field(description="The session ends after it; 0: none.")] = 0
+
+    def wish(self) -> Wish:
+        """What is asked of the session."""
+        return Wish(self.needed_wh, self.leaves_ms, Limits(self.most_wh, self.longest_ms))
 
 
 class Stop(Asked):
@@ -96,13 +117,13 @@ async def outlets(parts: Parts, caller: Anybody) -> list[OutletShown]:
     """Outlets in the order of the site."""
     wanted = setpoints.wanted(parts)
     found = [one for one in parts.views.site.facilities.values() if one.outlet is not None]
-    return await each(found, lambda one: _outlet(parts, one, caller, wanted))
+    return await each(found, lambda one: show(parts, one, caller, wanted))
 
 
 @router.get("/outlets/{facility}", summary="One outlet")
 async def outlet(facility: str, parts: Parts, caller: Anybody) -> OutletShown:
     """The outlet of a facility."""
-    return _outlet(parts, _with_outlet(parts, facility), caller, setpoints.wanted(parts))
+    return show(parts, _with_outlet(parts, facility), caller, setpoints.wanted(parts))
 
 
 @router.post(
@@ -115,7 +136,9 @@ async def present_at_outlet(
     _with_outlet(parts, facility)
     check_kind(asked.credential.kind, caller)
     presented = asked.credential.presented(parts.credentials, caller)
-    event = CredentialPresented(None, presented, facility=facility, actor=caller.actor())
+    event = CredentialPresented(
+        None, presented, facility=facility, actor=caller.actor(), wish=asked.wish()
+    )
     return await act(parts, event)
 
 
@@ -171,10 +194,15 @@ def _session(parts: Gateway, session: ChargingSession, caller: Caller) -> Sessio
         energy_wh=session.energy_wh,
         stop_reason=session.stop,
         continued=session.continued,
+        needed_wh=session.by.needed_wh,
+        most_wh=session.limits.most_wh,
+        longest_ms=session.limits.longest_ms,
+        price_class=session.segments[-1].price if session.segments else "",
     )
 
 
-def _outlet(parts: Gateway, facility: Facility, caller: Caller, wanted: Wanted) -> OutletShown:
+def show(parts: Gateway, facility: Facility, caller: Caller, wanted: Wanted) -> OutletShown:
+    """The outlet of a facility that has one, as the caller may see it."""
     found, state = facility.outlet, parts.views.state
     assert found is not None
     status = state.get(OutletStatus, facility.id) or OutletStatus(facility.id)
@@ -189,6 +217,7 @@ def _outlet(parts: Gateway, facility: Facility, caller: Caller, wanted: Wanted) 
         circuit=found.load.circuit,
         status=status.status,
         session=_session(parts, session, caller) if session is not None and seen else None,
+        reason=ReasonShown.of(wanted[drive].reason if drive in wanted else reason("no_charge")),
         granted_ma=status.granted_ma,
         counted_ma=status.counted_ma,
         power_w=circuits.number(parts, found.points.power),

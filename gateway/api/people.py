@@ -2,10 +2,13 @@
 
 from fastapi import APIRouter
 
+from gateway.api import quotas
 from gateway.api.auth import People
 from gateway.api.common import Shown, each
 from gateway.api.parts import Gateway, Parts
 from gateway.api.problems import unknown
+from gateway.api.quotas import QuotaShown
+from gateway.domain.quotas import Quota
 from gateway.domain.subjects import Credential, CredentialKind, Role, StandingRight, Subject
 
 router = APIRouter(tags=["people"])
@@ -38,6 +41,7 @@ class SubjectShown(Shown):
     active: bool
     credentials: list[CredentialShown]
     rights: list[RightShown]
+    quotas: list[QuotaShown]
 
 
 @router.get("/subjects", summary="Every subject")
@@ -49,7 +53,7 @@ async def subjects(parts: Parts, _: People) -> list[SubjectShown]:
 
 @router.get("/subjects/{subject}", summary="One subject")
 async def subject_of(subject: str, parts: Parts, _: People) -> SubjectShown:
-    """With credentials and rights."""
+    """With credentials, rights and quotas."""
     return _show(parts, known(parts, subject))
 
 
@@ -89,6 +93,7 @@ def _show(parts: Gateway, subject: Subject) -> SubjectShown:
             for one in state.where(Credential, "subject", subject.id)
         ],
         rights=[_right(one) for one in state.where(StandingRight, "subject", subject.id)],
+        quotas=[quotas.show(parts, one) for one in state.where(Quota, "subject", subject.id)],
     )
 
 

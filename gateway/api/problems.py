@@ -38,6 +38,7 @@ _KINDS = {
 # typed in the wrong place.
 _HARMLESS = frozenset(
     {"place", "origin", "outcome", "minutes", "facility", "kind", "after", "limit", "person"}
+    | {"needed_wh", "leaves_ms", "most_wh", "longest_ms"}
 )
 
 

@@ -6,9 +6,10 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from pydantic import Field
 
-from gateway.api import devices, doors, facilities, judge, people, setpoints
+from gateway.api import charging, devices, doors, facilities, judge, people, setpoints
 from gateway.api.actions import problems
 from gateway.api.auth import Anybody, Caller
+from gateway.api.charging import OutletShown
 from gateway.api.common import Asked, ReasonShown, Shown
 from gateway.api.devices import PointShown
 from gateway.api.doors import DoorShown
@@ -16,6 +17,7 @@ from gateway.api.facilities import FacilityInDetail, FacilityShown
 from gateway.api.parts import Gateway, Parts
 from gateway.api.people import CredentialShown
 from gateway.api.problems import ProblemError, forbidden
+from gateway.domain.charging import ChargingSession
 from gateway.domain.reasons import reason
 from gateway.domain.subjects import Role
 
@@ -42,6 +44,7 @@ class Because(Shown):
 
     reason: ReasonShown
     door: DoorShown | None = None
+    outlet: OutletShown | None = None
     facility: FacilityInDetail | None = None
     point: PointShown | None = None
     credential: CredentialShown | None = None
@@ -114,11 +117,25 @@ async def _why_facility(parts: Gateway, asked: Wondering, caller: Caller) -> Bec
     found = facilities.known(parts, asked.facility)
     may = await facilities.may_enter(parts, found, caller)
     facts = facilities.facts(parts, found, caller)
-    judged = _judged(parts, asked, caller) if found.doors or found.outlet else []
-    because = judged[0].reason if judged else FacilityShown(**facts).reason
+    outlet = None
+    if found.outlet is not None:
+        outlet = charging.show(parts, found, caller, setpoints.wanted(parts))
+    asks = bool(found.doors or outlet) and not _is_theirs(parts, asked, caller)
+    judged = _judged(parts, asked, caller) if asks else []
+    because = outlet.reason if outlet is not None else FacilityShown(**facts).reason
     return Because(
-        reason=because, facility=FacilityInDetail(**facts, may_enter=may), judged=tuple(judged)
+        reason=judged[0].reason if judged else because,
+        outlet=outlet,
+        facility=FacilityInDetail(**facts, may_enter=may),
+        judged=tuple(judged),
     )
+
+
+def _is_theirs(parts: Gateway, asked: Wondering, caller: Caller) -> bool:
+    """Whoever it is about charges here: they wonder about their power, not whether they may."""
+    who = caller.subject if caller.role is Role.RESIDENT else asked.subject
+    here = parts.views.state.where(ChargingSession, "facility", asked.facility)
+    return any(one.running and one.subject == who for one in here if who)
 
 
 def _judged(parts: Gateway, asked: Wondering, caller: Caller) -> list[judge.Judged]:

@@ -17,19 +17,21 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from gateway.core import booking as bookings
-from gateway.core import overlaps
+from gateway.core import overlaps, quotas
 from gateway.core.draft import Draft
 from gateway.domain.bookings import Authority, Booking, Origin
 from gateway.domain.entity import Entity
 from gateway.domain.events import (
     BookingItem,
     ChangesReceived,
+    QuotaItem,
     Rejection,
     SnapshotReceived,
     Stream,
     SyncItem,
 )
 from gateway.domain.now import DAY_MS
+from gateway.domain.quotas import Quota
 from gateway.domain.reasons import Reason, reason
 from gateway.domain.records import Fact
 from gateway.domain.state import Reply, Result
@@ -38,7 +40,7 @@ from gateway.domain.subjects import Credential, StandingRight, Subject
 FORMER_KEPT = 16
 _TYPES: dict[Stream, tuple[type[Entity], ...]] = {
     Stream.BOOKINGS: (Booking,),
-    Stream.SUBJECTS: (Subject, Credential),
+    Stream.SUBJECTS: (Subject, Credential, Quota),
     Stream.RIGHTS: (StandingRight,),
 }
 _Key = tuple[type[Entity], str]
@@ -168,12 +170,14 @@ def _apply(
     """Put, then remove, then judge what now overlaps."""
     rejections: list[Rejection] = []
     touched: set[str] = set()
-    for item in sorted(items, key=lambda item: isinstance(item, Credential)):
+    for item in sorted(items, key=lambda item: isinstance(item, Credential | QuotaItem)):
         problem = _item_problem(draft, item)
         if problem is not None:
             rejections.append(Rejection(item.id, problem))
         elif isinstance(item, BookingItem):
             touched |= bookings.put(draft, item)
+        elif isinstance(item, QuotaItem):
+            quotas.put(draft, item)
         else:
             draft.put(item)
     for type_, id_ in gone:
@@ -193,7 +197,9 @@ def _item_problem(draft: Draft, item: SyncItem) -> Reason | None:
         case Credential() if draft.get(Subject, item.subject) is None:
             return reason("unknown_subject", subject=item.subject)
         case StandingRight():
-            return _right_problem(draft, item)
+            return _targets_problem(draft, item.targets)
+        case QuotaItem():
+            return _quota_problem(draft, item)
         case _:
             return None
 
@@ -208,24 +214,44 @@ def _booking_problem(draft: Draft, item: BookingItem) -> Reason | None:
     return None
 
 
-def _right_problem(draft: Draft, right: StandingRight) -> Reason | None:
+def _quota_problem(draft: Draft, item: QuotaItem) -> Reason | None:
+    terms = item.terms
+    if draft.get(Subject, terms.subject) is None:
+        return reason("unknown_subject", subject=terms.subject)
+    if terms.until_ms is not None and terms.until_ms <= (terms.from_ms or 0):
+        return reason("inverted_window")
+    return _targets_problem(draft, terms.targets)
+
+
+def _targets_problem(draft: Draft, targets: tuple[str, ...]) -> Reason | None:
     site = draft.site
     known = {"*", *site.facilities, *site.doors, *site.places}
-    strange = next((target for target in right.targets if target not in known), None)
+    strange = next((target for target in targets if target not in known), None)
     if strange is not None:
         return reason("unknown_target", kind="facility, door or place", id=strange)
     return None
 
 
 def _remove(draft: Draft, type_: type[Entity], id_: str) -> None:
+    if type_ is Quota:
+        quotas.remove(draft, id_)
+        return
     draft.drop(type_, id_)
     if type_ is Subject:
         for credential in draft.where(Credential, "subject", id_):
             draft.drop(Credential, credential.id)
+        for quota in draft.where(Quota, "subject", id_):
+            quotas.remove(draft, quota.id)
 
 
 def _type_of(item: SyncItem) -> type[Entity]:
-    return Booking if isinstance(item, BookingItem) else type(item)
+    match item:
+        case BookingItem():
+            return Booking
+        case QuotaItem():
+            return Quota
+        case _:
+            return type(item)
 
 
 # --- answering ----------------------------------------------------------------------------------

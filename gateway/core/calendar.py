@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from gateway.domain.site import WeeklyHours
+from gateway.domain.hours import WeeklyHours
 
 
 def local(wall_ms: int, zone: ZoneInfo) -> datetime:

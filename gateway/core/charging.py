@@ -11,45 +11,70 @@ what is known allows, so that it does not matter what came first.
 """
 
 from dataclasses import replace
+from typing import Any
 
-from gateway.core import arrival, drawing, grace, hazards, loads, metering, outlets, tripping
+from gateway.core import (
+    arrival,
+    drawing,
+    ending,
+    grace,
+    hazards,
+    loads,
+    metering,
+    outlets,
+    quotas,
+    tariffs,
+    tripping,
+)
 from gateway.core.draft import Draft
 from gateway.core.faults import set_fault
-from gateway.core.grounds import Ground, taken_by_other
-from gateway.domain.bookings import Booking, BookingStatus
+from gateway.core.grounds import Ground
+from gateway.core.quotas import Most
+from gateway.domain.bookings import Booking
 from gateway.domain.charging import (
     Authorisation,
     ChargingSession,
     OutletStatus,
     Progress,
+    Segment,
     SessionState,
     StopReason,
+    Wish,
 )
 from gateway.domain.now import SECOND_MS, Elapsed
 from gateway.domain.power import LoadKind
+from gateway.domain.quotas import Counted
 from gateway.domain.reasons import reason
 from gateway.domain.records import Fact
 from gateway.domain.site import Facility
-from gateway.domain.subjects import StandingRight, Subject
 
 OPENS_WITHIN_MS = 15 * SECOND_MS
 OFF_WITHIN_MS = 60 * SECOND_MS
 CLOSES_WITHIN_MS = 30 * SECOND_MS
 STAGGER_MS = (2 * SECOND_MS, 10 * SECOND_MS)
-OPEN_TO_ALL = "walk_in"
 
 
-def authorise(draft: Draft, facility: Facility, ground: Ground, how: str) -> ChargingSession:
+def authorise(
+    draft: Draft, facility: Facility, ground: Ground, how: str, wish: Wish
+) -> ChargingSession:
     """Somebody may charge: before or after they plug in."""
-    outlet = outlets.outlet_of(facility)
     session = ChargingSession(
         id=draft.new_id("session"),
         facility=facility.id,
-        by=Authorisation(ground.subject.id, ground.basis, how, draft.now.wall_ms),
+        by=Authorisation(
+            ground.subject.id,
+            ground.basis,
+            how,
+            draft.now.wall_ms,
+            wish.needed_wh,
+            wish.leaves_ms,
+        ),
         progress=Progress(SessionState.AUTHORISED, Elapsed.started(draft.now)),
-        limits=outlet.rules.limits,
+        limits=outlets.outlet_of(facility).rules.limits.within(wish.limits),
     )
     draft.put(session)
+    wanted = wants(draft, facility, ground, wish)
+    held = quotas.hold(draft, session.id, ground.subject.id, facility, wanted)
     draft.record(
         Fact.SESSION_AUTHORISED,
         personal={"subject": ground.subject.id},
@@ -58,6 +83,8 @@ def authorise(draft: Draft, facility: Facility, ground: Ground, how: str) -> Cha
         facility=facility.id,
         basis=ground.basis,
         how=how,
+        needed_wh=wish.needed_wh or None,
+        held=held,
         clock_uncertain=ground.uncertain or None,
     )
     booking = draft.get(Booking, ground.basis)
@@ -65,6 +92,18 @@ def authorise(draft: Draft, facility: Facility, ground: Ground, how: str) -> Cha
         arrival.came(draft, booking)
     look(draft, facility)
     return session
+
+
+def wants(draft: Draft, facility: Facility, ground: Ground, wish: Wish) -> tuple[Most, ...]:
+    """How much of its quotas a session takes: its time only where no booking grants that."""
+    limits = outlets.outlet_of(facility).rules.limits
+    most = limits.within(wish.limits)
+    asked_wh = quotas.capped(wish.limits.most_wh or wish.needed_wh, limits.most_wh)
+    energy = Most(Counted.ENERGY, asked_wh, most.most_wh)
+    if draft.get(Booking, ground.basis) is not None:
+        return (energy,)
+    asked_ms = quotas.capped(wish.limits.longest_ms, limits.longest_ms)
+    return (energy, Most(Counted.TIME, asked_ms, most.longest_ms))
 
 
 def stop(draft: Draft, session: ChargingSession, why: StopReason) -> None:
@@ -99,7 +138,7 @@ def due_in_ms(draft: Draft, session: ChargingSession) -> int | None:
         case SessionState.AUTHORISED:
             return max(0, facility.outlet.rules.plug_within_ms - spent)
         case SessionState.ACTIVE:
-            return _active_due_in_ms(draft, session)
+            return ending.due_in_ms(draft, session)
         case SessionState.STARTING:
             return None  # what it waits for is read
         case SessionState.RESUMING:
@@ -145,6 +184,9 @@ def _advance(draft: Draft, facility: Facility) -> None:
     outlet = outlets.outlet_of(facility)
     if not outlets.is_fresh(draft, outlet):
         grace.not_seen(draft, facility.id)  # whoever came, nobody saw (B6)
+    session = outlets.session_at(draft, facility.id)
+    if session is not None and session.powered:
+        tariffs.turn(draft, facility, session)
     metering.read(draft, facility, outlet)
     metering.check_stuck(draft, facility, outlet)
     hazards.look(draft, facility)
@@ -253,7 +295,7 @@ _STATES = {
 
 
 def _must_stop(draft: Draft, facility: Facility, session: ChargingSession) -> bool:
-    why = _stop_reason(draft, facility, session)
+    why = ending.cause(draft, facility, session)
     if why is not None:
         _stop(draft, session, why)
     return why is not None
@@ -267,58 +309,6 @@ def _stop(draft: Draft, session: ChargingSession, why: StopReason) -> None:
             Fact.SESSION_STOPPING, session=session.id, facility=session.facility, cause=why.value
         )
         _go(draft, replace(session, stop=why), SessionState.STOPPING)
-
-
-def _stop_reason(draft: Draft, facility: Facility, session: ChargingSession) -> StopReason | None:
-    danger = outlets.hazard(draft, facility)
-    if danger:
-        overcurrent = danger == hazards.OVERCURRENT
-        return StopReason.OVERCURRENT if overcurrent else StopReason.EMERGENCY_STOP
-    if outlets.plugged(draft, outlets.outlet_of(facility)) is False:
-        return StopReason.EV_DISCONNECTED
-    limits = session.limits
-    if limits.most_wh and session.energy_wh >= limits.most_wh:
-        return StopReason.ENERGY_LIMIT
-    drawn = drawing.judge(draft, outlets.outlet_of(facility), session)
-    if drawn is not None:
-        return drawn
-    lasted = session.progress.lasted
-    if limits.longest_ms and lasted and lasted.at(draft.now) >= limits.longest_ms:
-        return StopReason.TIME_LIMIT
-    return _no_longer_authorised(draft, facility, session)
-
-
-def _no_longer_authorised(
-    draft: Draft, facility: Facility, session: ChargingSession
-) -> StopReason | None:
-    subject = draft.get(Subject, session.subject or "")
-    if subject is not None and not subject.active:
-        return StopReason.DEAUTHORIZED
-    basis = session.by.basis
-    if basis == OPEN_TO_ALL or draft.get(StandingRight, basis) is not None:
-        return None
-    booking = draft.get(Booking, basis)
-    if booking is None:
-        return StopReason.DEAUTHORIZED
-    if booking.covers(draft.now.wall_ms) or not draft.now.trusted:
-        lost = booking.status is BookingStatus.CONFLICTED
-        return StopReason.DEAUTHORIZED if lost else None
-    # C7: beyond the end it goes on, as long as nobody else is booked
-    wanted = taken_by_other(draft, facility, session.subject or "")
-    return StopReason.TIME_LIMIT if wanted else None
-
-
-def _active_due_in_ms(draft: Draft, session: ChargingSession) -> int | None:
-    """Its own ends; all else is seen by the slow round."""
-    waits = []
-    longest, lasted = session.limits.longest_ms, session.progress.lasted
-    if longest and lasted is not None:
-        waits.append(longest - lasted.at(draft.now))
-    booking = draft.get(Booking, session.by.basis)
-    if booking is not None and draft.now.trusted:
-        left_ms = booking.terms.end_ms - draft.now.wall_ms
-        waits += [left_ms] if left_ms > 0 else []
-    return min(waits, default=None)
 
 
 # --- its end --------------------------------------------------------------------------------------
@@ -335,7 +325,9 @@ def _end(draft: Draft, session: ChargingSession, *, provisional: bool = False) -
 
 def _tell(draft: Draft, fact: Fact, session: ChargingSession, *, provisional: bool = False) -> None:
     """All of a session that its platform can price it by."""
-    lasted = session.progress.lasted
+    lasted, started_ms = session.progress.lasted, session.progress.started_ms
+    duration_ms = lasted.at(draft.now) if lasted is not None else 0
+    taken = {Counted.ENERGY: session.energy_wh, Counted.TIME: duration_ms}
     draft.record(
         fact,
         personal={"subject": session.subject} if session.subject else None,
@@ -343,17 +335,22 @@ def _tell(draft: Draft, fact: Fact, session: ChargingSession, *, provisional: bo
         facility=session.facility,
         basis=session.by.basis,
         authorised_ms=session.by.at_ms,
-        started_ms=session.progress.started_ms or None,
-        duration_ms=lasted.at(draft.now) if lasted is not None else 0,
+        started_ms=started_ms or None,
+        duration_ms=duration_ms,
+        duration_by_class=tariffs.duration(draft, session.facility, started_ms, duration_ms),
         energy_wh=session.energy_wh,
-        segments=[
-            {"meter": one.meter, "opened_wh": one.opened_wh, "closed_wh": one.latest_wh}
-            for one in session.segments
-        ],
+        energy_by_class=tariffs.energy(session),
+        segments=[_segment(one) for one in session.segments],
+        quotas=quotas.settle(draft, session.id, taken, over=not provisional),
         stop_reason=(session.stop or StopReason.OTHER).value,
         continued=session.continued or None,
         provisional=provisional or None,
     )
+
+
+def _segment(one: Segment) -> dict[str, Any]:
+    told = {"meter": one.meter, "opened_wh": one.opened_wh, "closed_wh": one.latest_wh}
+    return told | ({"price_class": one.price, "from_ms": one.from_ms} if one.price else {})
 
 
 def _complete(draft: Draft, facility: Facility) -> None:

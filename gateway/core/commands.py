@@ -6,6 +6,7 @@ from typing import Any
 from gateway.core import access, answering, passage, plugging
 from gateway.core.draft import Draft
 from gateway.domain.bookings import CommandSeen
+from gateway.domain.charging import Limits, Wish
 from gateway.domain.events import (
     CallAcknowledged,
     CallAttended,
@@ -115,6 +116,11 @@ def _text(arguments: Mapping[str, Any], name: str) -> str:
     return value if isinstance(value, str) else ""
 
 
+def _whole(arguments: Mapping[str, Any], name: str) -> int:
+    value = arguments.get(name, 0)
+    return value if isinstance(value, int) and not isinstance(value, bool) else 0
+
+
 def _release_door(draft: Draft, event: CommandReceived) -> Reply:
     why = _text(event.arguments, "why")
     return access.override(draft, DoorOverridden(event.target, event.by, why))
@@ -140,7 +146,10 @@ def _start_charging(draft: Draft, event: CommandReceived) -> Reply:
     """For a subject of the platform's: their right is judged here as at the outlet (C1)."""
     subject = _text(event.arguments, "subject")
     presented = Presented(CredentialKind.REMOTE, identifier=subject)
-    asked = CredentialPresented(None, presented, facility=event.target, actor=event.by)
+    told = event.arguments
+    limits = Limits(_whole(told, "most_wh"), _whole(told, "longest_ms"))
+    wish = Wish(_whole(told, "needed_wh"), _whole(told, "leaves_ms"), limits)
+    asked = CredentialPresented(None, presented, facility=event.target, actor=event.by, wish=wish)
     here = plugging.outlets_at(draft, asked)
     if not here:
         return Reply(Result.UNKNOWN, reason("unknown_target", kind="outlet", id=event.target))

@@ -278,7 +278,7 @@ def _power(draft: Draft, ref: PointRef, facility: Facility) -> Lease | Level:
     outlet = outlets.outlet_of(facility)
     value: Value = status.granted_ma if outlet.points.limit is not None else status.granted_ma > 0
     secures = not status.granted_ma or status.counted_ma > status.granted_ma
-    why = reason("charging") if status.granted_ma else _no_power(draft, facility)
+    why = outlets.power_reason(draft, facility)
     spec = draft.site.equipment.spec_of(ref).setpoint
     kind = Lease if spec is not None and spec.kind is SetpointKind.LEASE else Level
     return kind(ref, value, secures, why)
@@ -302,14 +302,6 @@ def _breaker(draft: Draft, ref: PointRef, circuit: str) -> Level | None:
     facility = draft.site.facilities.get(status.facility)
     outlet = facility.name.en if facility is not None else status.facility
     return Level(ref, False, secures=True, reason=reason("hazard", outlet=outlet))
-
-
-def _no_power(draft: Draft, facility: Facility) -> Reason:
-    if outlets.hazard(draft, facility):
-        return reason("hazard", outlet=facility.name.en)
-    session = outlets.session_at(draft, facility.id)
-    waits = session is not None and session.powered
-    return reason("power_waits" if waits else "no_charge")
 
 
 # --- which points -----------------------------------------------------------------------------

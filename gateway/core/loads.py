@@ -14,11 +14,11 @@ from functools import lru_cache
 
 from gateway.core import outlets, power
 from gateway.core.draft import Draft
-from gateway.core.power import Claim
+from gateway.core.power import Claim, Share
 from gateway.domain.bookings import Booking
-from gateway.domain.charging import ChargingSession, OutletStatus, SessionState
+from gateway.domain.charging import ChargerState, ChargingSession, OutletStatus, SessionState
 from gateway.domain.now import HOUR_MS, MINUTE_MS, SECOND_MS, Elapsed
-from gateway.domain.power import Circuit, LoadKind, PerPhase
+from gateway.domain.power import Circuit, Load, LoadKind, PerPhase
 from gateway.domain.site import Facility, Site
 
 FAILSAFE_AFTER_MS = MINUTE_MS
@@ -42,7 +42,7 @@ def _settle_tree(draft: Draft, tree: "_Tree") -> None:
     beside = {id_: _beside(draft, circuit, members) for id_, circuit in circuits.items()}
     granted = power.share(circuits, claims, beside)
     for claim in claims:
-        _grant(draft, claim, granted[claim.outlet].granted_ma)
+        _grant(draft, claim, granted[claim.outlet])
 
 
 def is_set(draft: Draft, facility: Facility) -> bool:
@@ -61,22 +61,26 @@ def _claim(draft: Draft, facility: Facility) -> Claim:
     outlet = outlets.outlet_of(facility)
     status = draft.get(OutletStatus, facility.id) or OutletStatus(facility.id)
     session = outlets.session_at(draft, facility.id)
+    unheard_ma = _unheard_limit_ma(draft, facility, status)
     wanted = _takes_ma(draft, facility, status) if _wants_power(draft, facility, session) else 0
     return Claim(
         outlet=facility.id,
         load=outlet.load,
-        wanted_ma=min(wanted, _unheard_limit_ma(draft, facility, status)),
+        wanted_ma=min(wanted, unheard_ma),
+        unheard="outlet_unheard" if wanted > unheard_ma else "",
         granted_ma=status.granted_ma,
         counted_ma=_counted_ma(draft, facility, status),
         held_ms=status.turn.at(draft.now) if status.turn is not None else 0,
         since_ms=session.by.at_ms if session is not None else 0,
-        weight=_weight(draft, session) if session is not None else 1,
+        weight=_weight(draft, outlet.load, session) if session is not None else 1,
     )
 
 
 def _wants_power(draft: Draft, facility: Facility, session: ChargingSession | None) -> bool:
-    """Not under a hazard; and what a power cut switched off waits for its turn (C8)."""
+    """Not under a hazard or fault; what a power cut switched off waits for its turn (C1, C8)."""
     if session is None or not session.powered or outlets.hazard(draft, facility):
+        return False
+    if outlets.charger_state(draft, outlets.outlet_of(facility)) is ChargerState.FAULTED:
         return False
     resuming = session.progress.state is SessionState.RESUMING
     return not resuming or outlets.is_on(draft, outlets.outlet_of(facility)) is not False
@@ -92,14 +96,17 @@ def _takes_ma(draft: Draft, facility: Facility, status: OutletStatus) -> int:
     return load.maximum_ma
 
 
-def _weight(draft: Draft, session: ChargingSession) -> int:
+def _weight(draft: Draft, load: Load, session: ChargingSession) -> int:
     """Who leaves soon and lacks much goes before who stays: by the current it needs."""
     booking = draft.get(Booking, session.by.basis)
-    if booking is None or not session.limits.most_wh or not draft.now.trusted:
+    terms = booking.terms if booking is not None else None
+    needed_wh = session.by.needed_wh or (terms.needed_wh if terms is not None else 0)
+    leaves_ms = session.by.leaves_ms or (terms.end_ms if terms is not None else 0)
+    if not needed_wh or not leaves_ms or not draft.now.trusted:
         return 1
-    left_ms = max(MINUTE_MS, booking.terms.end_ms - draft.now.wall_ms)
-    lacking_wh = max(0, session.limits.most_wh - session.energy_wh)
-    needed_a = lacking_wh * HOUR_MS // (left_ms * NOMINAL_V)
+    left_ms = max(MINUTE_MS, leaves_ms - draft.now.wall_ms)
+    lacking_wh = max(0, needed_wh - session.energy_wh)
+    needed_a = lacking_wh * HOUR_MS // (left_ms * NOMINAL_V * max(1, len(load.phases)))
     return min(WEIGHT_MAX, max(1, needed_a))
 
 
@@ -135,11 +142,11 @@ def _drawn_ma(draft: Draft, facility: Facility) -> int:
 def _unheard_limit_ma(draft: Draft, facility: Facility, status: OutletStatus) -> int:
     """C1: what a grant may still be while nothing is heard of what it rests on."""
     outlet = outlets.outlet_of(facility)
-    drive = draft.reading(outlet.points.drive)
-    if drive.good or not status.granted_ma:
+    silent = [ref for ref in outlets.rests_on(outlet) if not draft.reading(ref).good]
+    if not silent or not status.granted_ma:
         return outlet.load.maximum_ma
-    heard = draft.readings.seen_ms(outlet.points.drive)
-    silent_ms = draft.now.mono_ms - heard if heard is not None else 0
+    heard = [draft.readings.seen_ms(ref) for ref in silent]
+    silent_ms = max((draft.now.mono_ms - at for at in heard if at is not None), default=0)
     if silent_ms < FAILSAFE_AFTER_MS:
         return status.granted_ma
     return outlet.load.failsafe_ma if silent_ms < OFF_AFTER_MS else 0
@@ -206,8 +213,9 @@ def _above(site: Site, circuit: str) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _grant(draft: Draft, claim: Claim, granted_ma: int) -> None:
-    """The outlet may draw so much from now on."""
+def _grant(draft: Draft, claim: Claim, share: Share) -> None:
+    """The outlet may draw so much from now on, and why no more."""
+    granted_ma = share.granted_ma
     known = draft.get(OutletStatus, claim.outlet) or OutletStatus(claim.outlet)
     turned = bool(known.granted_ma) != bool(granted_ma)
     draft.put(
@@ -215,6 +223,7 @@ def _grant(draft: Draft, claim: Claim, granted_ma: int) -> None:
             known,
             granted_ma=granted_ma,
             counted_ma=max(claim.counted_ma, granted_ma),
+            limited_by=claim.unheard or share.limited_by,
             turn=Elapsed.started(draft.now) if turned else known.turn,
         )
     )

@@ -8,7 +8,7 @@
 
 from dataclasses import replace
 
-from gateway.core import outlets, utilization
+from gateway.core import outlets, tariffs, utilization
 from gateway.core.draft import Draft
 from gateway.core.faults import close_fault, set_fault
 from gateway.domain.charging import (
@@ -74,7 +74,9 @@ def opened(draft: Draft, facility: Facility) -> tuple[Segment, ...]:
     if status is None:
         return ()
     tell_unattributed(draft, facility)
-    return (Segment(status.serial, status.latest_wh, status.latest_wh),)
+    wall, register_wh = draft.now.wall_ms, status.latest_wh
+    price = tariffs.class_at(draft, facility, wall)
+    return (Segment(status.serial, register_wh, register_wh, price, wall),)
 
 
 def tell_unattributed(draft: Draft, facility: Facility) -> None:
@@ -163,7 +165,8 @@ def _begin_segment(
     )
     session = _taking(draft, facility)
     if session is not None and session.segments:
-        fresh = Segment(serial, opened_wh, opened_wh)
+        price, wall = session.segments[-1].price, draft.now.wall_ms
+        fresh = Segment(serial, opened_wh, opened_wh, price, wall)
         draft.put(replace(session, segments=(*session.segments, fresh)))
     _count(
         draft,

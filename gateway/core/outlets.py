@@ -1,7 +1,7 @@
 """What an outlet's readings say, and how it stands (RULES C1, C8)."""
 
-from gateway.core import fire
-from gateway.core.draft import Draft
+from gateway.core import calendar, fire
+from gateway.core.draft import Draft, zone_of
 from gateway.domain.charging import (
     ChargerState,
     ChargingSession,
@@ -11,6 +11,7 @@ from gateway.domain.charging import (
     SessionState,
 )
 from gateway.domain.points import PointRef
+from gateway.domain.reasons import Reason, reason
 from gateway.domain.site import Facility
 
 _PLUGGED = {
@@ -69,13 +70,24 @@ def is_on(draft: Draft, outlet: Outlet) -> bool | None:
     return reading.value > 0
 
 
-def is_fresh(draft: Draft, outlet: Outlet) -> bool:
-    """Everything is read that power rests on (C1)."""
+def is_open(draft: Draft, facility: Facility) -> bool:
+    """Its charging hours are now (C8); so they are on a clock that nobody trusts."""
+    hours = outlet_of(facility).rules.hours
+    return not draft.now.trusted or calendar.within(
+        hours, draft.now.wall_ms, zone_of(draft.site.zone)
+    )
+
+
+def rests_on(outlet: Outlet) -> list[PointRef]:
+    """What must be read for power to flow (C1)."""
     points = outlet.points
     needed = [ref for ref in (points.drive, points.state) if ref is not None]
-    if outlet.meter is not None:
-        needed.append(outlet.meter.energy)
-    return all(draft.reading(ref).good for ref in needed)
+    return needed if outlet.meter is None else [*needed, outlet.meter.energy]
+
+
+def is_fresh(draft: Draft, outlet: Outlet) -> bool:
+    """Everything is read that power rests on (C1)."""
+    return all(draft.reading(ref).good for ref in rests_on(outlet))
 
 
 def hazard(draft: Draft, facility: Facility) -> str:
@@ -85,6 +97,19 @@ def hazard(draft: Draft, facility: Facility) -> str:
     status = draft.get(OutletStatus, facility.id)
     found = status.hazard if status is not None else None
     return found.code if found is not None and found.active else ""
+
+
+def power_reason(draft: Draft, facility: Facility) -> Reason:
+    """Why the outlet has the power it has, or none."""
+    if hazard(draft, facility):
+        return reason("hazard", outlet=facility.name.en)
+    status = draft.get(OutletStatus, facility.id) or OutletStatus(facility.id)
+    session = session_at(draft, facility.id)
+    if session is None or not (session.powered or status.granted_ma):
+        return reason("no_charge")
+    if charger_state(draft, outlet_of(facility)) is ChargerState.FAULTED:
+        return reason("outlet_faulted", outlet=facility.name.en)
+    return reason(status.limited_by or ("charging" if status.granted_ma else "power_waits"))
 
 
 def connector_status(draft: Draft, facility: Facility) -> ConnectorStatus:

@@ -1,16 +1,18 @@
 """What is presented at an outlet: it starts a session, or stops one's own (RULES A5, C1, C5)."""
 
-from gateway.core import charging, grounds, guessing, outlets
-from gateway.core.draft import Draft
+from gateway.core import calendar, charging, ending, grounds, guessing, outlets, quotas
+from gateway.core.draft import Draft, zone_of
 from gateway.core.grounds import Ground, Refusal
-from gateway.domain.charging import ChargingSession, StopReason
+from gateway.domain.charging import ChargerState, ChargingSession, StopReason, Wish
 from gateway.domain.events import Actor, CredentialPresented, SessionStopAsked
-from gateway.domain.reasons import reason
+from gateway.domain.reasons import Reason, reason
 from gateway.domain.records import Fact
 from gateway.domain.site import Facility
 from gateway.domain.state import Reply, Result
 from gateway.domain.subjects import Presented
 from gateway.domain.uses import Use, uses
+
+_OUT_OF_SERVICE = (ChargerState.FAULTED, ChargerState.UNAVAILABLE)
 
 
 def outlets_at(draft: Draft, event: CredentialPresented) -> tuple[Facility, ...]:
@@ -49,10 +51,10 @@ def start(draft: Draft, event: CredentialPresented, here: tuple[Facility, ...]) 
     chosen = _named(here, found) or _choose(draft, here)
     if chosen is None:
         return _which(here)
-    refusal = _hindrance(draft, chosen)
+    refusal = _hindrance(draft, chosen) or _shortage(draft, chosen, found, event.wish)
     if refusal is not None:
         return _refuse(draft, event.presented, (chosen,), refusal)
-    session = charging.authorise(draft, chosen, found, event.presented.type.value)
+    session = charging.authorise(draft, chosen, found, event.presented.type.value, event.wish)
     there = outlets.plugged(draft, outlets.outlet_of(chosen))
     return _accepted("charging_authorised" if there is False else "charging_started", session)
 
@@ -94,7 +96,7 @@ def _which(here: tuple[Facility, ...]) -> Reply:
 
 def _named(here: tuple[Facility, ...], ground: Ground) -> Facility | None:
     """The outlet that a booking or right names; who walks in may mean any."""
-    if ground.basis == charging.OPEN_TO_ALL:
+    if ground.basis == ending.OPEN_TO_ALL:
         return None
     return next((facility for facility in here if facility.id == ground.facility), None)
 
@@ -119,7 +121,27 @@ def _hindrance(draft: Draft, facility: Facility) -> Refusal | None:
         return Refusal(Result.REJECTED, reason("hazard", outlet=facility.name.en))
     if not outlets.is_fresh(draft, outlets.outlet_of(facility)):
         return Refusal(Result.REJECTED, reason("outlet_unseen"))
+    if outlets.charger_state(draft, outlets.outlet_of(facility)) in _OUT_OF_SERVICE:
+        return Refusal(Result.REJECTED, reason("outlet_faulted", outlet=facility.name.en))
+    if not outlets.is_open(draft, facility):
+        return Refusal(Result.NOT_AT_THIS_TIME, _opens(draft, facility))
     return None
+
+
+def _opens(draft: Draft, facility: Facility) -> Reason:
+    """When nothing charges here, and when it may again (C8)."""
+    hours = outlets.outlet_of(facility).rules.hours
+    wall = draft.now.wall_ms
+    assert hours is not None, "an outlet without hours is always open"
+    opens = calendar.next_change_ms(hours, wall, zone_of(draft.site.zone))
+    return reason("outlet_closed", start=draft.local_time(opens or wall))
+
+
+def _shortage(draft: Draft, facility: Facility, ground: Ground, wish: Wish) -> Refusal | None:
+    """Why the quotas of who asks do not reach."""
+    wanted = charging.wants(draft, facility, ground, wish)
+    why = quotas.refusal(draft, ground.subject.id, facility, wanted)
+    return Refusal(Result.NO_CREDIT, why, ground.subject) if why is not None else None
 
 
 def _refuse(

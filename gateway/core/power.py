@@ -28,6 +28,7 @@ class Claim:
     `wanted_ma`: the most it can use now, 0 for nothing; what a switched load takes when on.
     `counted_ma`: what it may draw until less has been read. `held_ms`: since it was last switched
     on or off. `since_ms` orders them: the newest is the last. `weight`: how much it needs.
+    `unheard`: why it wants less than it could use, by reason code.
     """
 
     outlet: str
@@ -38,6 +39,7 @@ class Claim:
     held_ms: int = 0
     since_ms: int = 0
     weight: int = 1
+    unheard: str = ""
 
     @property
     def on(self) -> bool:

@@ -34,6 +34,7 @@ class Terms:
     created_ms: int = 0
     revision: int = 0
     origin: Origin = Origin.PLATFORM
+    needed_wh: int = 0  # the energy that is wanted by its end; no limit (C4)
 
 
 @dataclass(frozen=True, slots=True)

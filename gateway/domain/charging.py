@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar
 
+from gateway.domain.hours import WeeklyHours
 from gateway.domain.now import HOUR_MS, MINUTE_MS, SECOND_MS, Elapsed
 from gateway.domain.points import PointRef
 from gateway.domain.power import Load
@@ -105,6 +106,27 @@ class Limits:
     most_wh: int = 0
     longest_ms: int = 0
 
+    def within(self, other: "Limits") -> "Limits":
+        """The lesser of each."""
+        most = [one for one in (self.most_wh, other.most_wh) if one]
+        longest = [one for one in (self.longest_ms, other.longest_ms) if one]
+        return Limits(min(most, default=0), min(longest, default=0))
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What somebody asks of a session; 0: nothing.
+
+    A need is weighed when current is shared, and nothing ends with it; a limit ends the session.
+    """
+
+    needed_wh: int = 0
+    leaves_ms: int = 0  # wall time by which it is needed
+    limits: Limits = Limits()
+
+
+NO_WISH = Wish()
+
 
 @dataclass(frozen=True, slots=True)
 class PowerSigns:
@@ -127,6 +149,7 @@ class OutletRules:
     signs: PowerSigns = PowerSigns()
     hot_c: int = 65
     resumes_within_ms: int = 15 * MINUTE_MS  # after an outage; a car always does
+    hours: WeeklyHours | None = None  # nothing charges outside them; None: always
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,11 +177,16 @@ class SessionState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """Energy by one run of one meter: a reset, roll-over or replacement opens the next (C3)."""
+    """Energy by one run of one meter in one class of price.
+
+    A reset, roll-over or replacement opens the next (C3), and so does another class.
+    """
 
     meter: str  # its serial, or the device's id
     opened_wh: int
     latest_wh: int
+    price: str = ""  # the class; "" without a tariff
+    from_ms: int = 0  # wall time when it was opened
 
     @property
     def energy_wh(self) -> int:
@@ -168,12 +196,14 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Authorisation:
-    """Who may charge, by what, and since when."""
+    """Who may charge, by what, since when, and what they need by when (0: nobody said)."""
 
     subject: str | None
     basis: str  # id of the booking or right, or "walk_in"
     how: str  # the kind of credential
     at_ms: int
+    needed_wh: int = 0
+    leaves_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,6 +328,7 @@ class OutletStatus:
     turn: Elapsed | None = None  # since it was last granted something, or nothing
     status: ConnectorStatus = ConnectorStatus.UNAVAILABLE
     hazard: Hazard | None = None
+    limited_by: str = ""  # reason code, where it is granted less than it could use
     unconfirmed: Elapsed | None = None  # since a hazard was to take its power, and it is not off
 
 

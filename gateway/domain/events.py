@@ -7,8 +7,10 @@ from typing import Any
 
 from gateway.domain.bookings import Terms
 from gateway.domain.calls import CallOrigin, CallOutcome
+from gateway.domain.charging import NO_WISH, Wish
 from gateway.domain.faults import Health
 from gateway.domain.points import PointRef, Reading, Value, WriteResult
+from gateway.domain.quotas import QuotaTerms
 from gateway.domain.reasons import Reason
 from gateway.domain.subjects import Credential, Presented, Role, StandingRight, Subject
 
@@ -50,6 +52,7 @@ class CredentialPresented:
     door: str = ""
     facility: str = ""  # what the person wants to use; at a reader it may be its number
     actor: Actor | None = None
+    wish: Wish = NO_WISH
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,7 +317,15 @@ class BookingItem:
     terms: Terms
 
 
-SyncItem = BookingItem | Subject | Credential | StandingRight
+@dataclass(frozen=True, slots=True)
+class QuotaItem:
+    """A quota as the platform sent it."""
+
+    id: str
+    terms: QuotaTerms
+
+
+SyncItem = BookingItem | Subject | Credential | QuotaItem | StandingRight
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,6 +94,11 @@ _SENTENCES: dict[str, tuple[str, str]] = {
         "充电桩暂无读数，无法开始充电。请稍后再试。",
         "The outlet does not answer now, so charging cannot start. Try again soon.",
     ),
+    "outlet_faulted": (
+        "充电桩{outlet}自身报告故障。",
+        "Outlet {outlet} says itself that it is out of service.",
+    ),
+    "outlet_closed": ("现在不能充电，{start}起可用。", "No charging now: from {start} on."),
     "too_hot": ("充电桩{outlet}温度过高，已断电。", "Outlet {outlet} is too hot: it is off."),
     "overcurrent": (
         "充电桩{outlet}电流过大，已断电。",
@@ -107,6 +112,26 @@ _SENTENCES: dict[str, tuple[str, str]] = {
     "no_session": ("没有正在进行的充电。", "There is no charging session."),
     "no_charge": ("没有充电授权。", "Nobody is authorised to charge here now."),
     "power_waits": ("线路容量已满，正在排队供电。", "The circuit is full: power comes in turn."),
+    "circuit_full": (
+        "线路容量由多个充电桩分享，这是您的份额。",
+        "The circuit is shared: this is the part of it that is left for you.",
+    ),
+    "soft_limit": (
+        "线路接近满载，有容量时将开始供电。",
+        "The circuit is nearly full: power starts once there is room.",
+    ),
+    "waits_for_turn": (
+        "线路容量不足以同时供电，正在轮流供电。",
+        "There is not enough for all at once: vehicles take turns.",
+    ),
+    "lowering_first": (
+        "等待其他充电桩降低电流。",
+        "Others are being lowered first: more comes in a moment.",
+    ),
+    "outlet_unheard": (
+        "充电桩或其电表无响应，已限制供电。",
+        "The outlet or its meter is not heard, so it has less power or none.",
+    ),
     "charging": ("按授权供电。", "Power as authorised."),
     "failsafe": (
         "{outlet}失去联系时的限流设置。",
@@ -115,6 +140,20 @@ _SENTENCES: dict[str, tuple[str, str]] = {
     "unauthorised_energy": (
         "{outlet}在未授权时仍有用电。",
         "{outlet} draws power without a session.",
+    ),
+    "quota_used_up": (
+        "您的额度已用完：剩余{left}。",
+        "Your quota is used up: {left} left.",
+    ),
+    "quota_held": (
+        "您的额度正被其他使用占用：可用{left}。",
+        "Your quota is held by what you use elsewhere: {left} free.",
+    ),
+    "quota_begins": ("您的额度从{start}开始。", "Your quota begins at {start}."),
+    "quota_over": ("您的额度已于{end}到期。", "Your quota ended at {end}."),
+    "beyond_quota": (
+        "您要求{asked}，额度只剩{left}。",
+        "You asked for {asked}; your quota has {left} left.",
     ),
     "meter_unread": ("{outlet}的电表没有读数。", "The meter of {outlet} is not read."),
     "meter_stuck": (

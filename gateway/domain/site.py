@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Any
 
 from gateway.domain.charging import Outlet
+from gateway.domain.hours import Tariff, WeeklyHours
 from gateway.domain.now import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
 from gateway.domain.points import PointRef
 from gateway.domain.power import Circuit
@@ -53,18 +54,6 @@ class FireRole(StrEnum):
     STAYS = "stays"  # keeps its state
     RELEASES = "releases"  # held unlocked by us in addition to the hard wire
     RELEASES_IF_LOST = "releases_if_lost"  # and also while the fire interface is lost
-
-
-@dataclass(frozen=True, slots=True)
-class WeeklyHours:
-    """Local minutes of a week: `(weekday 0-6, from, to)`; `to` may be past 1440, over midnight.
-
-    An exception is a date (ISO 8601) with hours of its own, `(from, to)`; none: closed. A span is
-    of the day on which it begins.
-    """
-
-    spans: tuple[tuple[int, int, int], ...]
-    exceptions: tuple[tuple[str, tuple[tuple[int, int], ...]], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +141,7 @@ class Facility:
     sensors: tuple[PresenceSensor, ...] = ()
     open_hours: WeeklyHours | None = None  # None: always
     outlet: Outlet | None = None
+    tariff: Tariff | None = None
 
     @property
     def kind(self) -> str:
@@ -347,12 +337,23 @@ class EmergencySettings:
 
 
 @dataclass(frozen=True, slots=True)
+class QuotaSettings:
+    """How much of a quota is held: a use begins with at least the least, and holds a slice more."""
+
+    least_wh: int = 500
+    least_ms: int = 5 * MINUTE_MS
+    slice_wh: int = 2_000
+    slice_ms: int = 30 * MINUTE_MS
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """The defaults of the rules, which a site may change."""
 
     access: AccessSettings = AccessSettings()
     booking: BookingSettings = BookingSettings()
     emergency: EmergencySettings = EmergencySettings()
+    quota: QuotaSettings = QuotaSettings()
     poll_ms: Mapping[PollClass, int] = field(default_factory=lambda: dict(POLL_MS))
     listen: str = "127.0.0.1:8080"
     retention_days: Mapping[str, int] = field(default_factory=dict)

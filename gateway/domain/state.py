@@ -10,6 +10,7 @@ from gateway.domain.calls import Call, CallPointStatus, FireLatch
 from gateway.domain.charging import ChargingSession, CircuitStatus, MeterStatus, OutletStatus
 from gateway.domain.entity import Entity
 from gateway.domain.faults import DeviceStatus, Fault
+from gateway.domain.quotas import Hold, Quota
 from gateway.domain.reasons import Reason, reason
 from gateway.domain.records import Record
 from gateway.domain.subjects import Credential, StandingRight, Subject
@@ -33,8 +34,10 @@ KINDS: dict[str, type[Entity]] = {
         DoorStatus,
         Fault,
         FireLatch,
+        Hold,
         MeterStatus,
         OutletStatus,
+        Quota,
         ReaderStatus,
         RoomStatus,
         StandingRight,
@@ -71,6 +74,7 @@ class Result(StrEnum):
     CONCURRENT = "ConcurrentTx"
     EXPIRED = "Expired"
     INVALID = "Invalid"
+    NO_CREDIT = "NoCredit"
     NOT_AT_THIS_LOCATION = "NotAtThisLocation"
     NOT_AT_THIS_TIME = "NotAtThisTime"
     UNKNOWN = "Unknown"

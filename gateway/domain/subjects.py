@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar
 
+from gateway.domain.hours import WeeklyHours
 from gateway.domain.secret import Secret
-from gateway.domain.site import WeeklyHours
 
 
 class Role(StrEnum):

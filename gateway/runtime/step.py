@@ -23,6 +23,7 @@ from gateway.domain.entity import Entity
 from gateway.domain.events import Event, Stream
 from gateway.domain.now import Now
 from gateway.domain.points import PointRef, ReadingsView, Setpoint
+from gateway.domain.quotas import Quota
 from gateway.domain.records import Fact, Record
 from gateway.domain.site import Site
 from gateway.domain.state import Change, Decision, Drop, Put, Reply, State
@@ -36,6 +37,7 @@ _STREAMS: dict[type[Entity], Stream] = {
     Booking: Stream.BOOKINGS,
     Subject: Stream.SUBJECTS,
     Credential: Stream.SUBJECTS,
+    Quota: Stream.SUBJECTS,
     StandingRight: Stream.RIGHTS,
 }
 

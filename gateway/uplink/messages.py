@@ -21,13 +21,15 @@ from gateway.domain.events import (
     BookingItem,
     ChangesReceived,
     CommandReceived,
+    QuotaItem,
     Rejection,
     SnapshotReceived,
     Stream,
     SyncItem,
 )
+from gateway.domain.hours import WeeklyHours
+from gateway.domain.quotas import Counted, QuotaTerms
 from gateway.domain.reasons import reason
-from gateway.domain.site import WeeklyHours
 from gateway.domain.subjects import Credential, CredentialKind, Role, StandingRight, Subject
 from gateway.ports import Credentials
 from gateway.uplink import wire
@@ -194,6 +196,8 @@ class _Items:
                 return self._credential(said, CredentialKind.PIN)
             case wire.WireCard():
                 return self._credential(said, CredentialKind.CARD)
+            case wire.WireEnergyQuota() | wire.WireTimeQuota():
+                return _quota(said)
             case wire.WireRight():
                 return _right(said)
         assert_never(said)
@@ -221,8 +225,20 @@ def _booking(said: wire.WireBooking, revision: int) -> BookingItem:
         priority=said.priority,
         created_ms=said.created_ms,
         revision=revision if said.revision is None else said.revision,
+        needed_wh=said.needed_wh,
     )
     return BookingItem(said.id, terms)
+
+
+def _quota(said: wire.WireQuota) -> QuotaItem:
+    if isinstance(said, wire.WireEnergyQuota):
+        counts, left, used = Counted.ENERGY, said.left_wh, said.used_wh
+    else:
+        counts, left, used = Counted.TIME, said.left_ms, said.used_ms
+    terms = QuotaTerms(
+        said.subject, counts, left, used, tuple(said.targets), said.from_ms, said.until_ms
+    )
+    return QuotaItem(said.id, terms)
 
 
 def _right(said: wire.WireRight) -> StandingRight:

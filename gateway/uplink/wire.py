@@ -36,6 +36,7 @@ class WireBooking(_Wire):
     priority: Annotated[int, Field(ge=0, le=1_000_000)] = 100
     created_ms: Whole = 0
     revision: Whole | None = None  # None: the message's own
+    needed_wh: Whole = 0  # the energy that is wanted by its end
 
 
 class WireSubject(_Wire):
@@ -69,6 +70,32 @@ class WireCard(_Wire):
     blocked: bool = False
 
 
+class _WireQuota(_Wire):
+    """What is left to a subject of what the targets give, and when."""
+
+    id: Identifier
+    subject: Identifier
+    targets: Annotated[list[Target], Field(min_length=1, max_length=500)] = ["*"]
+    from_ms: Whole | None = None
+    until_ms: Whole | None = None
+
+
+class WireEnergyQuota(_WireQuota):
+    """Energy that is left, as of the odometer `used_wh`."""
+
+    kind: Literal["energy_quota"]
+    left_wh: Whole
+    used_wh: Whole = 0
+
+
+class WireTimeQuota(_WireQuota):
+    """Time that is left, as of the odometer `used_ms`."""
+
+    kind: Literal["time_quota"]
+    left_ms: Whole
+    used_ms: Whole = 0
+
+
 class WireRight(_Wire):
     """A standing right; `hours` are `[weekday 0-6, from, to]` in local minutes."""
 
@@ -88,11 +115,12 @@ class WireRight(_Wire):
         return hours
 
 
-WireItem = WireBooking | WireSubject | WirePin | WireCard | WireRight
+WireQuota = WireEnergyQuota | WireTimeQuota
+WireItem = WireBooking | WireSubject | WirePin | WireCard | WireQuota | WireRight
 ITEMS: dict[Stream, TypeAdapter[WireItem]] = {
     Stream.BOOKINGS: TypeAdapter(WireBooking),
     Stream.SUBJECTS: TypeAdapter(
-        Annotated[WireSubject | WirePin | WireCard, Field(discriminator="kind")]
+        Annotated[WireSubject | WirePin | WireCard | WireQuota, Field(discriminator="kind")]
     ),
     Stream.RIGHTS: TypeAdapter(WireRight),
 }

@@ -113,6 +113,7 @@ OPERATIONS = [
     ),
     Operation("GET", f"{API}/utilization/changes", STAFF),
     Operation("GET", f"{API}/subjects", PEOPLE),
+    Operation("GET", f"{API}/quotas", EVERYBODY),
     Operation("GET", f"{API}/subjects/ada", PEOPLE, template=f"{API}/subjects/{{subject}}"),
     Operation("GET", f"{API}/rights", PEOPLE),
     *(

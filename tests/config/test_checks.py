@@ -306,3 +306,32 @@ def test_what_is_missing_or_unknown_deep_in_a_file_is_told_with_what_it_means(si
         "site.yaml:10: escalations.help.steps[0].channels: missing, expected: the channels that "
         "are told",
     ]
+
+
+OUTLET = """place: house
+name: {zh: 车位, en: Bay}
+booking: none
+tariff: nigth
+outlet:
+  points: {limit: board/input_2}
+  circuit: feeder
+  max_a: 16
+  min_a: 3
+  hours: ["mon-sun 25:00-06:00"]
+"""
+
+
+def test_c4_c8_a_bay_with_an_invalid_minimum_hours_and_tariff(site):
+    """RULES C4: a limit between 0 and 6 A is none that a charger may be given."""
+    replace(
+        site / "site.yaml",
+        "heartbeat:",
+        "circuits:\n  feeder: {place: house, limit_a: [32, 32, 32]}\n"
+        'tariffs:\n  night: {otherwise: normal, classes: {night: ["mon 22:00-06:00"]}}\nheartbeat:',
+    )
+    (site / "facilities/bay.yaml").write_text(OUTLET, encoding="utf-8")
+    assert any("outlet.hours" in one and "25:00" in one for one in said(site))
+    (site / "facilities/bay.yaml").write_text(OUTLET.replace("25:00", "22:00"), encoding="utf-8")
+    found = "\n".join(said(site))
+    assert "tariff: found 'nigth', expected the id of a tariff; the nearest is 'night'" in found
+    assert "outlet.min_a: found 3 A, expected at least 6 A (IEC 61851) (rule C4)" in found

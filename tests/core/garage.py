@@ -13,6 +13,7 @@ from gateway.domain.charging import (
     OutletPoints,
     OutletRules,
     OutletStatus,
+    Wish,
 )
 from gateway.domain.events import CredentialPresented
 from gateway.domain.points import PointRef, Value
@@ -72,7 +73,9 @@ def station(id_: str) -> Facility:
 class Garage(World):
     """The standard court with two chargers, `car1` and `car2`, and two e-bike outlets."""
 
-    def __init__(self, limit_a: int = 40, **charger_more: Any) -> None:
+    def __init__(
+        self, limit_a: int = 40, at: str = "2026-03-02 09:00", **charger_more: Any
+    ) -> None:
         limit = (limit_a * 1_000,) * 3
         feeder = Circuit("garage", "building", limit, breaker=ref("panel/breaker"))
         zone = FireZone("shed", "building", ref("panel/smoke"), (), outlets=("car1", "car2"))
@@ -80,7 +83,7 @@ class Garage(World):
         bikes = [station("bike1"), station("bike2")]
         self.cars = {one.id: Car() for one in (*chargers, *bikes)}
         site = court(facilities=[*chargers, *bikes], circuits=[feeder], fire_zones=[zone])
-        super().__init__(site)
+        super().__init__(site, at)
         for id_ in self.cars:
             self.seen(id_, 0)
         self.look()
@@ -138,12 +141,17 @@ class Garage(World):
         reader: PointRef = ref("garage_keypad/presented")
         return self.tell(CredentialPresented(reader, presented, facility=outlet))
 
-    def start(self, id_: str, pin: str, *, plug: bool = True) -> None:
+    def want(self, id_: str, pin: str, **wish: Any) -> Reply:
+        """Authorise by PIN over a terminal, perhaps for so much."""
+        presented = Presented(CredentialKind.PIN, Secret(f"pin:{pin}"))
+        wanted = Wish(**wish)
+        return self.tell(CredentialPresented(None, presented, facility=id_, wish=wanted))
+
+    def start(self, id_: str, pin: str, *, plug: bool = True, **wish: Any) -> None:
         """Plug in, and authorise by PIN over a terminal."""
         if plug:
             self.plug(id_)
-        presented = Presented(CredentialKind.PIN, Secret(f"pin:{pin}"))
-        reply = self.tell(CredentialPresented(None, presented, facility=id_))
+        reply = self.want(id_, pin, **wish)
         assert reply.accepted, reply
         self.run(10)
 

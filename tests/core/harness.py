@@ -27,6 +27,7 @@ from gateway.domain.events import (
     Event,
     LinkHealthChanged,
     PointEdge,
+    QuotaItem,
     ReadingsChanged,
     Started,
     StorageChanged,
@@ -48,6 +49,7 @@ from gateway.domain.points import (
     WriteOutcome,
     WriteResult,
 )
+from gateway.domain.quotas import Counted, QuotaTerms
 from gateway.domain.records import Fact, Position, Record
 from gateway.domain.secret import Secret
 from gateway.domain.site import Site
@@ -573,6 +575,11 @@ class World:
 
     def cancel(self, *ids: str) -> Reply:
         return self.sync(Stream.BOOKINGS, (), ids)
+
+    def quota(self, id_: str, subject: str, counts: Counted, left: int, **more: Any) -> Reply:
+        """What the platform says is left; `used` is how far it had booked then."""
+        item = QuotaItem(id_, QuotaTerms(subject, counts, left, **more))
+        return self.sync(Stream.SUBJECTS, [item])
 
     def right(self, id_: str, subject: str, *targets: str, **more: Any) -> Reply:
         return self.sync(Stream.RIGHTS, [StandingRight(id_, subject, targets, **more)])

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
+from gateway.domain.hours import WeeklyHours
 from gateway.domain.points import PointRef, SetpointKind
 from gateway.domain.profile import Edge, PointSpec, PollClass, Profile, SetpointSpec, ValueKind
 from gateway.domain.site import (
@@ -32,7 +33,6 @@ from gateway.domain.site import (
     Settings,
     Site,
     Step,
-    WeeklyHours,
     Wiring,
 )
 from gateway.domain.uses import Use, uses

@@ -5,10 +5,11 @@ from core.harness import DESK, World
 from core.sites import court
 
 from gateway.domain.events import Actor, DoorOverridden, Stream
+from gateway.domain.hours import WeeklyHours
 from gateway.domain.now import HOUR_MS, MINUTE_MS
 from gateway.domain.records import Fact
 from gateway.domain.secret import Secret
-from gateway.domain.site import AccessSettings, Settings, WeeklyHours
+from gateway.domain.site import AccessSettings, Settings
 from gateway.domain.state import Result
 from gateway.domain.subjects import (
     Credential,

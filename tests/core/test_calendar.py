@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.core.calendar import instant_ms, next_change_ms, within
-from gateway.domain.site import WeeklyHours
+from gateway.domain.hours import WeeklyHours
 
 BERLIN, SHANGHAI = ZoneInfo("Europe/Berlin"), ZoneInfo("Asia/Shanghai")
 DAILY = tuple((day, 9 * 60, 17 * 60) for day in range(7))

@@ -6,10 +6,11 @@ from core.sites import court, door, facility
 
 from gateway.domain.bookings import BookingStatus
 from gateway.domain.events import CommandReceived, DoorOverridden
+from gateway.domain.hours import WeeklyHours
 from gateway.domain.now import HOUR_MS
 from gateway.domain.points import Lease, Level, Pulse
 from gateway.domain.records import Fact
-from gateway.domain.site import DoorMode, Egress, Facility, WeeklyHours
+from gateway.domain.site import DoorMode, Egress, Facility
 from gateway.domain.subjects import Role
 from gateway.domain.visits import DoorStatus
 

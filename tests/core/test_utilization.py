@@ -10,9 +10,9 @@ from core.harness import DESK, World
 from core.sites import court, facility, sensor
 
 from gateway.domain.events import SessionStopAsked, SiteChanged
+from gateway.domain.hours import WeeklyHours
 from gateway.domain.now import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, Trust
 from gateway.domain.records import Fact, Record
-from gateway.domain.site import WeeklyHours
 from gateway.domain.utilization import BUCKET_MS, Usage
 
 HOLD = 5  # minutes for which a sensor has to have been heard before its silence says something

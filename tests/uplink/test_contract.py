@@ -27,11 +27,23 @@ BOOKING = {
     "priority": 7,
     "created_ms": 0,
     "revision": 3,
+    "needed_wh": 10_000,
 }
 SUBJECTS = [
     {"kind": "subject", "id": "ann", "roles": ["staff", "desk"], "active": True},
     {"kind": "pin", "id": "p1", "subject": "ann", "pin": "271828", "blocked": False},
     {"kind": "card", "id": "c1", "subject": "ann", "card": "04:A1:B2:C3", "blocked": True},
+    {"kind": "energy_quota", "id": "q1", "subject": "ann", "left_wh": 9_000, "used_wh": 1_200},
+    {
+        "kind": "time_quota",
+        "id": "q2",
+        "subject": "ann",
+        "left_ms": 3_600_000,
+        "used_ms": 0,
+        "targets": ["*", "study"],
+        "from_ms": 1,
+        "until_ms": None,
+    },
 ]
 RIGHT = {
     "id": "r1",
