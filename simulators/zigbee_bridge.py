@@ -1,7 +1,7 @@
 """A Zigbee2MQTT bridge: its devices' topics, its own, and its habits, good and bad.
 
-Rules: states are sent at QoS 0 as they change, a happening in the same message; retained where
-`retains` says so, as a technician sets it for a gateway that starts to know them. At each start it
+Rules: states are sent as they change, a happening in the same message; at QoS 0 and, for a gateway
+that starts to know them, retained, unless a technician set `qos` and `retains`. At each start it
 says that it is online, lists its devices, and sends every *cached* state again, as if it had just
 been heard (`cache_state_send_on_startup`); a happening is in no cache. A command is echoed at once
 (`optimistic`), and the device's own report follows. A device that fell silent stays "online" until
@@ -39,6 +39,7 @@ class ZigbeeBridge:
         self._now_ms = now_ms
         self.shows_last_seen = False
         self.retains = True
+        self.qos = 0
         self._cached: dict[str, dict[str, Any]] = {}
         self._hits: dict[str, int] = {}
         self._seen_ms: dict[str, int] = {}
@@ -146,7 +147,7 @@ class ZigbeeBridge:
             seen = datetime.fromtimestamp(time.time() - ago_s, UTC)
             shown["last_seen"] = seen.isoformat(timespec="milliseconds")
         topic = f"{self._base}/{device.friendly_name}"
-        return said(topic, shown, retain=self.retains, qos=0)
+        return said(topic, shown, retain=self.retains, qos=self.qos)
 
     def _say(self, message: Said) -> None:
         if self._face is not None:

@@ -11,13 +11,14 @@ import sys
 import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 
 PYTEST = [str(BIN / "python"), "-m", "pytest"]
+PROOF = [*PYTEST, "-s"]  # with the figures seen
 
 # State machines: 40 steps a life, 200,000 steps in all.
 ANY_ORDER = ["tests/core/test_any_order.py", "tests/core/test_charging_any_order.py"]
@@ -53,6 +54,8 @@ PARTS: dict[str, Part] = {
     "fuzz corpus": Part(30, [*PYTEST, "tests/fuzz"]),
     "simulation": Part(120, [*PYTEST, "tests/simulation"]),
     "end to end": Part(180, [*PYTEST, "tests/end_to_end"]),
+    "power cuts": Part(240, [*PROOF, "tests/proof/test_power_cuts.py"]),
+    "kill -9": Part(240, [*PROOF, "tests/proof/test_kill.py"], waits=True),
 }
 
 # The same, and more of it: about an hour. Only what has another size than above, or is not there.
@@ -61,6 +64,8 @@ PROOFS: dict[str, Part] = {
     "any request": Part(
         600, [*PYTEST, "tests/api/test_any_request.py"], sizes={"PROOF_API_EXAMPLES": "300"}
     ),
+    "power cuts": replace(PARTS["power cuts"], budget=2_400, sizes={"PROOF_CUTS": "100000"}),
+    "kill -9": replace(PARTS["kill -9"], budget=2_000, sizes={"PROOF_KILL_S": "1800"}),
 }
 
 

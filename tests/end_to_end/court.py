@@ -105,7 +105,10 @@ class Court:
         self, role: Role = Role.DESK, name: str = "Dora", subject: str = ""
     ) -> httpx.AsyncClient:
         """A client of the gateway's API, as a person with a role; a resident is a subject."""
-        token = ApiTokens(self.data).add(name, role, self.now_ms(), subject)
+        return self.client(ApiTokens(self.data).add(name, role, self.now_ms(), subject))
+
+    def client(self, token: str) -> httpx.AsyncClient:
+        """A client of the gateway's API, where it listens now."""
         address = (self.data / "listening").read_text().strip()
         headers = {"Authorization": f"Bearer {token}"}
         return httpx.AsyncClient(base_url=f"http://{address}/api/v1", headers=headers)
