@@ -4,15 +4,15 @@
   if that is more; until then at what it was granted before.
 - One that is not heard counts at that or at its failsafe current, whichever is more. Its grant
   holds for a minute; then it is its failsafe current, and after five minutes nothing.
-- Beside our outlets, a circuit carries what its meter says less what they draw, else what the site
-  declares.
+- Beside our outlets, a circuit carries what its meter says less what they draw (see `beside`), else
+  what the site declares.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from gateway.core import outlets, power
+from gateway.core import beside, outlets, power
 from gateway.core.draft import Draft
 from gateway.core.power import Claim, Share
 from gateway.domain.bookings import Booking
@@ -39,8 +39,8 @@ def settle(draft: Draft, circuits: Iterable[str]) -> None:
 def _settle_tree(draft: Draft, tree: "_Tree") -> None:
     circuits, members = tree.circuits, tree.members
     claims = [_claim(draft, one) for one in members]
-    beside = {id_: _beside(draft, circuit, members) for id_, circuit in circuits.items()}
-    granted = power.share(circuits, claims, beside)
+    flows = {id_: _beside(draft, circuit, members) for id_, circuit in circuits.items()}
+    granted = power.share(circuits, claims, flows)
     for claim in claims:
         _grant(draft, claim, granted[claim.outlet])
 
@@ -153,18 +153,14 @@ def _unheard_limit_ma(draft: Draft, facility: Facility, status: OutletStatus) ->
 
 
 def _beside(draft: Draft, circuit: Circuit, members: Iterable[Facility]) -> PerPhase:
-    """What a circuit carries beside our outlets: as metered, else as declared."""
-    metered = [outlets.number(draft, ref) for ref in circuit.meter]
-    if not metered or None in metered:
-        return circuit.other_ma
+    """What a circuit carries beside our outlets."""
     ours = [0, 0, 0]
     for facility in members:
         if circuit.id in _above(draft.site, outlets.outlet_of(facility).load.circuit):
             for phase, drawn in enumerate(_drawn_per_phase(draft, facility)):
                 ours[phase] += drawn
-    found = [max(0, round(total or 0) - drawn) for total, drawn in zip(metered, ours, strict=False)]
-    l1, l2, l3 = (*found, 0, 0, 0)[:3]
-    return (l1, l2, l3)
+    l1, l2, l3 = ours
+    return beside.believed(draft, circuit, (l1, l2, l3))
 
 
 def _drawn_per_phase(draft: Draft, facility: Facility) -> PerPhase:

@@ -7,7 +7,7 @@ from typing import ClassVar
 from gateway.domain.hours import WeeklyHours
 from gateway.domain.now import HOUR_MS, MINUTE_MS, SECOND_MS, Elapsed
 from gateway.domain.points import PointRef
-from gateway.domain.power import Load
+from gateway.domain.power import NO_CURRENT, Load, PerPhase
 
 
 class ChargerState(StrEnum):
@@ -341,3 +341,19 @@ class CircuitStatus:
     id: str
     facility: str  # whose power would not go
     closing: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CircuitLoad:
+    """What is believed to flow on a metered circuit beside our outlets, and where that is going.
+
+    `toward_ma`: the least of a change that was seen `since`; as `beside_ma` where nothing changes.
+    """
+
+    kind: ClassVar[str] = "circuit_load"
+    indexed: ClassVar[tuple[str, ...]] = ()
+    id: str  # the circuit
+    beside_ma: PerPhase
+    toward_ma: PerPhase
+    since: tuple[Elapsed, ...]  # of each phase
+    metered_ma: PerPhase = NO_CURRENT  # what the meter said last

@@ -7,7 +7,13 @@ from typing import Any, TypeVar
 
 from gateway.domain.bookings import Authority, Booking, CommandSeen
 from gateway.domain.calls import Call, CallPointStatus, FireLatch
-from gateway.domain.charging import ChargingSession, CircuitStatus, MeterStatus, OutletStatus
+from gateway.domain.charging import (
+    ChargingSession,
+    CircuitLoad,
+    CircuitStatus,
+    MeterStatus,
+    OutletStatus,
+)
 from gateway.domain.entity import Entity
 from gateway.domain.faults import DeviceStatus, Fault
 from gateway.domain.quotas import Hold, Quota
@@ -27,6 +33,7 @@ KINDS: dict[str, type[Entity]] = {
         Call,
         CallPointStatus,
         ChargingSession,
+        CircuitLoad,
         CircuitStatus,
         CommandSeen,
         Credential,

@@ -53,6 +53,7 @@ async def test_four_cars_share_the_feeder_and_a_bay_is_started_by_pin(compound: 
     for bay in bays[:3]:
         assert (await here.platform.book(bay, bay, ["ada"], here.window(-5, 60))).accepted
     town.town.buildings["feeder"].most_a = (0, 0, 0)  # what rises there is seen a poll later
+    town.overload("feeder", 5)
     most_a: list[float] = []
 
     async def watch() -> None:
