@@ -73,13 +73,14 @@ def station(id_: str) -> Facility:
 class Garage(World):
     """The standard court with two chargers, `car1` and `car2`, and two e-bike outlets."""
 
-<<<<<<< HEAD
     def __init__(
-        self, limit_a: int = 40, at: str = "2026-03-02 09:00", **charger_more: Any
+        self,
+        limit_a: int = 40,
+        at: str = "2026-03-02 09:00",
+        *,
+        meter: str = "",
+        **charger_more: Any,
     ) -> None:
-=======
-    def __init__(self, limit_a: int = 40, *, meter: str = "", **charger_more: Any) -> None:
->>>>>>> f00ba6f (What a car began to draw is not granted twice, nor what it ceased to put upon others: meter and chargers are read one after another (C4))
         limit = (limit_a * 1_000,) * 3
         metered = (ref(meter),) if meter else ()
         feeder = Circuit("garage", "building", limit, breaker=ref("panel/breaker"), meter=metered)
