@@ -9,7 +9,7 @@ from rich.text import Text
 
 from gateway.domain.site import Facility
 from simulators.demo import Demo
-from simulators.panels import COLOURS, Seen, booked, columns, dot, used
+from simulators.panels import COLOURS, Seen, booked, columns, dot, keep, used
 
 BAR = 10
 CELL = 26  # columns of a terminal that an outlet of a station takes
@@ -36,7 +36,7 @@ def chargers(demo: Demo, seen: Seen) -> Table:
             used(seen, facility.id),
             booked(rooms.get(facility.id, {})),
         )
-    return table
+    return keep(table, "booked")
 
 
 def sockets(demo: Demo, seen: Seen, width: int) -> Table:

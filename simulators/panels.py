@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from rich.cells import cell_len
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -38,10 +39,19 @@ COLOURS = {
 
 def columns(*heads: str) -> Table:
     """A table without lines, whose first head is its title; what is too long is cut."""
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")
     for number, head in enumerate(heads):
         style = "bold not dim" if number == 0 else ""
         table.add_column(head, no_wrap=True, overflow="ellipsis", header_style=style)
+    return table
+
+
+def keep(table: Table, *but: str) -> Table:
+    """The table with columns as wide as what is in them; where there is no room, `but` are cut."""
+    for column in table.columns:
+        if column.header not in but:
+            cells = [column.header, *column.cells]
+            column.min_width = max(cell_len(str(cell)) for cell in cells)
     return table
 
 
@@ -84,7 +94,7 @@ def doors(demo: Demo, seen: Seen, width: int) -> Table:
             booked(room),
             _who(seen.get(f"may {id_}")),
         )
-    return table
+    return keep(table, "booked", "may enter")
 
 
 def booked(facility: Mapping[str, Any]) -> str:
