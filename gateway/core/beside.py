@@ -6,7 +6,7 @@ them off. A change is believed once it has lasted for two rounds of polls, and n
 was there all the time. A meter that rises above what a phase may carry is believed at once.
 """
 
-from dataclasses import replace
+from typing import NamedTuple
 
 from gateway.core import outlets
 from gateway.core.draft import Draft
@@ -25,51 +25,44 @@ def believed(draft: Draft, circuit: Circuit, ours: PerPhase) -> PerPhase:
     if not metered or len(metered) < len(found):
         return circuit.other_ma
     flows = _phases(*metered)
-    apart = _phases(*(max(0, all_ - own) for all_, own in zip(flows, ours, strict=True)))
+    apart = _phases(*(max(0, all_ - its) for all_, its in zip(flows, ours, strict=True)))
     known = draft.get(CircuitLoad, circuit.id)
     if known is None:
         began = (Elapsed.started(draft.now),) * 3
         known = CircuitLoad(circuit.id, circuit.other_ma, circuit.other_ma, began)
-    for phase, flow in enumerate(flows):
+    followed = []
+    for phase, (flow, difference) in enumerate(zip(flows, apart, strict=True)):
+        before = _Phase(known.beside_ma[phase], known.toward_ma[phase], known.since[phase])
         over = flow > max(circuit.limit_ma[phase], known.metered_ma[phase])
-        known = _followed(draft, known, phase, apart[phase], at_once=over)
-    draft.put(replace(known, metered_ma=flows))
-    return known.beside_ma
+        followed.append(_followed(draft, before, difference, at_once=over))
+    now, toward, since = zip(*followed, strict=True)
+    draft.put(CircuitLoad(circuit.id, _phases(*now), _phases(*toward), since, flows))
+    return _phases(*now)
 
 
-def _followed(
-    draft: Draft, known: CircuitLoad, phase: int, found: int, *, at_once: bool
-) -> CircuitLoad:
-    """One phase: the change so far, believed if it has lasted."""
-    now, toward = known.beside_ma[phase], known.toward_ma[phase]
+class _Phase(NamedTuple):
+    """What is believed of a phase, and a change of it since then."""
+
+    now: int
+    toward: int
+    since: Elapsed
+
+
+def _followed(draft: Draft, known: _Phase, found: int, *, at_once: bool) -> _Phase:
+    """The change so far, believed if it has lasted."""
+    now, toward, since = known
     if found == now:
-        return known if toward == now else _put(known, phase, now, now, known.since[phase])
+        return known if toward == now else _Phase(now, now, since)
     rises = found > now
     goes_on = toward != now and (toward > now) is rises
     nearest = (min if rises else max)(toward, found) if goes_on else found
-    since = known.since[phase] if goes_on else Elapsed.started(draft.now)
     if at_once and rises:
-        return _put(known, phase, found, found, since)
-    if since.at(draft.now) >= _lasting_ms(draft):
-        return _put(known, phase, nearest, nearest, since)
-    return _put(known, phase, now, nearest, since)
-
-
-def _lasting_ms(draft: Draft) -> int:
-    return 2 * draft.site.settings.poll_ms[PollClass.SENSOR] + SLACK_MS
-
-
-def _put(known: CircuitLoad, phase: int, beside: int, toward: int, since: Elapsed) -> CircuitLoad:
-    return replace(
-        known,
-        beside_ma=_with(known.beside_ma, phase, beside),
-        toward_ma=_with(known.toward_ma, phase, toward),
-        since=(*known.since[:phase], since, *known.since[phase + 1 :]),
-    )
-
-
-def _with(phases: PerPhase, phase: int, ma: int) -> PerPhase:
-    return _phases(*phases[:phase], ma, *phases[phase + 1 :])
+        return _Phase(found, found, since)
+    if not goes_on:
+        since = Elapsed.started(draft.now)
+    elif since.at(draft.now) >= 2 * draft.site.settings.poll_ms[PollClass.SENSOR] + SLACK_MS:
+        return _Phase(nearest, nearest, since)
+    return _Phase(now, nearest, since)
 
 
 def _phases(*found: int) -> PerPhase:
