@@ -16,6 +16,7 @@ from gateway.domain.events import (
 )
 from gateway.domain.faults import Health
 from gateway.domain.feedback import Answer
+from gateway.domain.lag import LoopLag
 from gateway.domain.now import ClockStanding, Now
 from gateway.domain.points import (
     Freshness,
@@ -319,6 +320,10 @@ class Views(Protocol):
 
     def counters(self) -> Mapping[tuple[str, str, str], int]:
         """(link, device, what) → count since the start; the gateway's own with neither."""
+        ...
+
+    def loop_lag(self) -> LoopLag:
+        """How long the event loop was held: while it is, no call is taken."""
         ...
 
     def storage_lost(self) -> str:

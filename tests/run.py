@@ -61,6 +61,11 @@ PARTS: dict[str, Part] = {
 # The same, and more of it: about an hour. Only what has another size than above, or is not there.
 PROOFS: dict[str, Part] = {
     "fuzz": Part(720, [str(BIN / "python"), "tests/fuzz/run.py"], sizes={"PROOF_FUZZ_S": "60"}),
+    "hostile": Part(
+        600,
+        [*PYTEST, "-s", "tests/drivers/test_modbus_liar.py"],
+        sizes={"PROOF_HOSTILE_REPLIES": "100000"},
+    ),
     "any request": Part(
         600, [*PYTEST, "tests/api/test_any_request.py"], sizes={"PROOF_API_EXAMPLES": "300"}
     ),

@@ -4,9 +4,15 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import accumulate
 
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
 from prometheus_client.registry import Collector
 
 from gateway.api.circuits import load_ma, number
@@ -49,6 +55,7 @@ class _Everything(Collector):
         yield _gauge("calls_open", "Open calls.", "state", {s.value: calls[s] for s in OPEN})
         faults = Counter(fault.reason.code for fault in views.state.all(Fault))
         yield _gauge("faults_open", "Open faults.", "code", faults)
+        yield from self._loop()
         yield _one("storage_lost", "1 while the store is lost.", int(bool(views.storage_lost())))
         yield from self._clock()
         yield self._facilities()
@@ -70,6 +77,17 @@ class _Everything(Collector):
             yield _one("clock_error_seconds", "How far it can be off.", clock.error_ms / 1000)
             what = "When a trusted source last set it."
             yield _one("clock_set_timestamp_seconds", what, clock.synchronised_ms / 1000)
+
+    def _loop(self) -> Iterator[Metric]:
+        """How long the event loop was held: while it is, no call is taken."""
+        lag = self.parts.views.loop_lag()
+        bounds = [*(f"{bound / 1000:g}" for bound in lag.bounds_ms), "+Inf"]
+        buckets = list(zip(bounds, accumulate(lag.counts), strict=True))
+        what = "How late the event loop was for a beat."
+        family = HistogramMetricFamily("commons_loop_lag_seconds", what)
+        family.add_metric([], buckets, lag.sum_ms / 1000)
+        worst = "The longest that the event loop was held since the start."
+        yield from (family, _one("loop_lag_seconds_max", worst, lag.worst_ms / 1000))
 
     def _journal(self) -> Iterator[Metric]:
         if self.journal.head is not None and self.journal.distance is not None:

@@ -30,6 +30,7 @@ from gateway.domain.state import Decision, Put, Reply, State
 from gateway.domain.uses import Use, uses
 from gateway.ports import Batch, Clock, Driver, Loaded, Store
 from gateway.runtime.agenda import Agenda
+from gateway.runtime.lag import LoopMonitor
 from gateway.runtime.readings import Readings
 from gateway.runtime.reconcile import Reconciler
 from gateway.runtime.step import Released, Step, Told
@@ -68,6 +69,7 @@ class Engine:
         self._committed = asyncio.Condition()
         self._listeners: list[Callable[[Decision], None]] = []
         self.counts: Counter[str] = Counter()
+        self.monitor = LoopMonitor()
         self._next_heartbeat_ms = 0
         self._next_checkpoint_ms = 0
         self._next_reopen_ms = 0
@@ -164,6 +166,7 @@ class Engine:
 
     async def run(self) -> None:
         """Decide, commit and reconcile until cancelled. An exception here ends the process."""
+        self.monitor.start()
         while True:
             self._turn()
             if not (self._urgent or self._lane or self._changed):
@@ -185,6 +188,7 @@ class Engine:
             await asyncio.sleep(0.01)
         self.step.checkpoint(self._now())
         await self._writer.stop(self.step.seal(checkpoint=True))
+        self.monitor.stop()
         for task in self._writes:
             task.cancel()
 

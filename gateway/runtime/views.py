@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from gateway.domain.faults import Health
+from gateway.domain.lag import LoopLag
 from gateway.domain.now import ClockStanding, Now
 from gateway.domain.points import ReadingsView, Setpoint
 from gateway.domain.site import Site
@@ -64,6 +65,10 @@ class EngineViews:
     def clock(self) -> ClockStanding:
         """How far the wall clock is believed, why, and since when."""
         return self._clock.standing()
+
+    def loop_lag(self) -> LoopLag:
+        """How long the event loop was held."""
+        return self._engine.monitor.seen
 
     def storage_lost(self) -> str:
         """Why the store cannot be written; empty when it can."""

@@ -48,6 +48,12 @@ async def test_the_gateways_state_is_measured(rig: Rig) -> None:
     assert found["commons_clock_basis", ("kernel",)] == 1
     assert found["commons_clock_basis", ("nobody",)] == 0
     assert 0 < found["commons_clock_since_timestamp_seconds", ()] * 1000 <= rig.clock.wall_ms()
+    assert found["commons_loop_lag_seconds_count", ()] > 0
+    assert (
+        found["commons_loop_lag_seconds_bucket", ("+Inf",)]
+        >= found["commons_loop_lag_seconds_bucket", ("0.1",)]
+    )
+    assert found["commons_loop_lag_seconds_max", ()] >= 0
     assert found["commons_journal_head", ()] == rig.engine.head.seq
     assert found["commons_platform_distance", ()] == rig.engine.head.seq - 1
 
