@@ -2,12 +2,13 @@
 
 Rules:
 - Energy is the exact sum of what was drawn between instants at which that may change: at most
-  `SLICE_MS` apart while a battery fills, and when a time-out runs out in between.
+  `SLICE_MS` apart while a battery fills, when it is full, and when a time-out runs out in between.
 - A connector that hears nothing for its time-out acts by itself, to the millisecond: a charger
   offers its failsafe current until it is told a limit again, an outlet switches off.
 - Without supply nothing flows, and nothing is remembered but the meter and what is set for good.
 """
 
+import math
 from typing import ClassVar
 
 from simulators.models.vehicles import NO_AMPS, VOLTS, Amps, Vehicle
@@ -93,8 +94,9 @@ class Connector:
             ends_ms = min(self._silent_from_ms(), now_ms)
             if self._wakes_at_ms is not None and self._wakes_at_ms > self._at_ms:
                 ends_ms = min(ends_ms, self._wakes_at_ms)
-            if watts:
-                ends_ms = min(ends_ms, self._at_ms + SLICE_MS)
+            if watts and self.vehicle is not None:
+                full_ms = self.vehicle.lacks_wh * HOUR_MS / watts
+                ends_ms = min(ends_ms, self._at_ms + max(1, math.ceil(min(SLICE_MS, full_ms))))
                 self._count(watts * (ends_ms - self._at_ms) / HOUR_MS)
             self._at_ms = max(ends_ms, self._at_ms)
             if self._at_ms >= self._silent_from_ms():

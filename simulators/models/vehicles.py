@@ -5,6 +5,7 @@ takes less and less from where its taper begins, in a straight line of what it h
 end nothing, or what an idle charger takes. Currents are in A, on its own phases, L1 first.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
@@ -17,6 +18,11 @@ class Vehicle(Protocol):
     """Something with a battery at the end of a cable; it draws `wakes_ms` after it may."""
 
     wakes_ms: int
+
+    @property
+    def lacks_wh(self) -> float:
+        """What it takes before it is full, and draws something else."""
+        ...
 
     def amps(self, offered_a: float) -> Amps:
         """What it draws while it is offered so much a phase."""
@@ -60,6 +66,11 @@ class Car:
         self.holds_wh = min(self.capacity_wh, self.holds_wh + energy_wh)
 
     @property
+    def lacks_wh(self) -> float:
+        """Until its battery is full."""
+        return self.capacity_wh - self.holds_wh
+
+    @property
     def _share(self) -> float:
         return self.holds_wh / self.capacity_wh
 
@@ -90,6 +101,11 @@ class Ebike:
         share = self.holds_wh / self.capacity_wh
         watts = max(self.idle_w, self.rated_w * _taper(share, self.tapers_from))
         return (watts / VOLTS, 0.0, 0.0) if offered_a > 0 else NO_AMPS
+
+    @property
+    def lacks_wh(self) -> float:
+        """Its charger goes on for ever."""
+        return math.inf
 
     def take(self, energy_wh: float) -> None:
         """Into its battery; what an idle charger draws only warms it."""

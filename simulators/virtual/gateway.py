@@ -98,7 +98,7 @@ class VirtualGateway:
         self.alive = True
         self.round_ms = MINUTE_MS
         self.heard: list[Heard] = []
-        self._disk = disk
+        self.disk = disk
         self._booted_ms = schedule.now_ms - 1_000
         self._serial = 0
         loaded = disk.open()
@@ -321,7 +321,7 @@ class VirtualGateway:
             checkpoint = False
 
     def _hand_in(self, batch: Batch) -> None:
-        takes_ms = self._disk.takes_ms()
+        takes_ms = self.disk.takes_ms()
         if takes_ms == 0:
             self._written(batch)
             return
@@ -336,7 +336,7 @@ class VirtualGateway:
 
     def _written(self, batch: Batch) -> None:
         try:
-            self._disk.commit(batch)
+            self.disk.commit(batch)
         except StoreError as error:
             self._lost(str(error))
             return
@@ -357,7 +357,7 @@ class VirtualGateway:
         if not self.alive:
             return
         try:
-            loaded = self._disk.open()
+            loaded = self.disk.open()
         except StoreError:
             self.schedule.after(self.site.settings.store_reopen_ms, self._reopen)
             return

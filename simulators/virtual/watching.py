@@ -39,7 +39,7 @@ class Reached:
 
 
 def reached(site: Site, id_: str) -> Reached:
-    """How a device is reached, with the points of it that matter."""
+    """A device of a site, with the points that the gateway hears of."""
     device = site.equipment.devices[id_]
     profile = site.equipment.profiles[device.profile]
     used, watched = uses(site), watches(site)
@@ -83,7 +83,7 @@ def facility_devices(site: Site) -> dict[str, tuple[str, ...]]:
 
 
 def moved(point: Watched, value: Value) -> bool:
-    """The value is worth a reading: it passed the point's deadband, or is the first."""
+    """The value passed its deadband."""
     told = point.told
     if told is None or isinstance(value, bool | str) or isinstance(told, bool | str):
         return told != value
