@@ -23,6 +23,7 @@ from gateway.core import (
     metering,
     outlets,
     quotas,
+    straying,
     tariffs,
     tripping,
 )
@@ -118,7 +119,7 @@ def look(draft: Draft, *facilities: Facility) -> None:
         _advance(draft, facility)
     loads.settle(draft, {outlets.outlet_of(one).load.circuit for one in facilities})
     for facility in facilities:
-        _check_unauthorised(draft, facility)
+        straying.look(draft, facility)
         tripping.look(draft, facility)
         _note_status(draft, facility)
 
@@ -361,17 +362,6 @@ def _complete(draft: Draft, facility: Facility) -> None:
         if metering.seen_since(draft, facility, session.progress.since):
             _tell(draft, Fact.SESSION_COMPLETED, session)
             draft.drop(ChargingSession, session.id)
-
-
-def _check_unauthorised(draft: Draft, facility: Facility) -> None:
-    """Power that nobody was granted (C6): what drives the outlet is told off, again and again."""
-    outlet = outlets.outlet_of(facility)
-    session = outlets.session_at(draft, facility.id)
-    drawn = outlets.watts(draft, outlet)
-    draws = drawn is not None and drawn > outlet.rules.signs.judged_below_w
-    stopping = session is not None and session.progress.state is not SessionState.AUTHORISED
-    why = reason("unauthorised_energy", outlet=facility.name.en)
-    set_fault(draft, facility.id, why, draws and not stopping, (facility.place,), urgent=True)
 
 
 def _note_status(draft: Draft, facility: Facility) -> None:

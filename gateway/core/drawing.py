@@ -3,6 +3,7 @@
 - Nothing drawn in five minutes: nobody plugged in.
 - Near zero for half a minute and then a rise is another vehicle, which was not authorised; near
   zero for long is one that has gone.
+- A single sample is neither: power after none counts once it is read again.
 - A battery is full once it takes next to nothing; it may go on so for a while (float).
 """
 
@@ -19,21 +20,34 @@ def noted(draft: Draft, outlet: Outlet, session: ChargingSession) -> ChargingSes
     drawn = outlets.watts(draft, outlet)
     if outlet.points.state is not None or drawn is None:
         return session
-    signs, before = outlet.rules.signs, session.draw
-    if _is_swap(draft, outlet, before, drawn):
+    if _is_swap(draft, outlet, session.draw, drawn):
         return session  # `judge` ends it for that
-    loaded = before.loaded or drawn >= signs.full_below_w
-    taking_little = loaded and drawn < signs.full_below_w
-    full = before.full if drawn < signs.judged_below_w else None
-    after = Draw(
-        loaded=loaded,
-        near_zero=_since(draft, before.near_zero, drawn < signs.unplugged_below_w),
-        full=full or _since(draft, None, taking_little),
-    )
-    if after != before:
+    after = _after(draft, outlet, session.draw, drawn)
+    if after != session.draw:
         session = replace(session, draw=after)
         draft.put(session)
     return session
+
+
+def _after(draft: Draft, outlet: Outlet, before: Draw, drawn: float) -> Draw:
+    signs = outlet.rules.signs
+    rises = drawn >= signs.full_below_w
+    drew = before.loaded and before.near_zero is None
+    if rises and not drew and not _is_believed(draft, outlet, before):
+        return replace(before, rise=before.rise or Elapsed.started(draft.now))
+    loaded = before.loaded or rises
+    full = before.full if drawn < signs.judged_below_w else None
+    return Draw(
+        loaded=loaded,
+        near_zero=outlets.since(draft, before.near_zero, drawn < signs.unplugged_below_w),
+        full=full or outlets.since(draft, None, loaded and not rises),
+    )
+
+
+def _is_believed(draft: Draft, outlet: Outlet, draw: Draw) -> bool:
+    """Power after none was read twice: one sample may be the meter chip's own."""
+    power = outlet.points.power
+    return power is not None and outlets.read_since(draft, power, draw.rise)
 
 
 def judge(draft: Draft, outlet: Outlet, session: ChargingSession) -> StopReason | None:
@@ -56,14 +70,8 @@ def judge(draft: Draft, outlet: Outlet, session: ChargingSession) -> StopReason 
 
 def _is_swap(draft: Draft, outlet: Outlet, draw: Draw, drawn: float) -> bool:
     signs = outlet.rules.signs
-    rises = drawn >= signs.full_below_w
+    rises = drawn >= signs.full_below_w and _is_believed(draft, outlet, draw)
     return draw.loaded and rises and _lasted_ms(draft, draw.near_zero) >= signs.swap_after_ms
-
-
-def _since(draft: Draft, before: Elapsed | None, holds: bool) -> Elapsed | None:
-    if not holds:
-        return None
-    return before or Elapsed.started(draft.now)
 
 
 def _lasted_ms(draft: Draft, since: Elapsed | None) -> int:

@@ -25,6 +25,7 @@ HOT = "too_hot"
 OVERCURRENT = "overcurrent"
 PLAUSIBLE_C = 150  # what says more is broken, and not hot
 PLAUSIBLE_TIMES = 8  # an outlet cannot draw more than so many times its most
+NOMINAL_V = 230
 SLACK_PERCENT = 110
 SLACK_MA = 500
 INRUSH_MS = 2 * SECOND_MS
@@ -87,20 +88,27 @@ def _found(draft: Draft, outlet: Outlet) -> tuple[str, PointRef] | None:
         if celsius is not None and outlet.rules.hot_c < celsius <= PLAUSIBLE_C:
             return HOT, points.temperature
     most_ma = outlet.load.maximum_ma * SLACK_PERCENT // 100 + SLACK_MA
-    for ref in points.currents:
-        drawn = outlets.number(draft, ref)
-        if drawn is not None and most_ma < drawn <= outlet.load.maximum_ma * PLAUSIBLE_TIMES:
+    for ref, drawn in _drawn_ma(draft, outlet):
+        if most_ma < drawn <= outlet.load.maximum_ma * PLAUSIBLE_TIMES:
             return OVERCURRENT, ref
     return None
 
 
+def _drawn_ma(draft: Draft, outlet: Outlet) -> list[tuple[PointRef, float]]:
+    """The currents that are read; where none is measured, what the power stands for (C8)."""
+    found = [(ref, outlets.number(draft, ref)) for ref in outlet.points.currents]
+    if not found and outlet.points.power is not None:
+        drawn = outlets.watts(draft, outlet)
+        volts = NOMINAL_V * max(1, len(outlet.load.phases))
+        found = [(outlet.points.power, None if drawn is None else drawn * 1_000 / volts)]
+    return [(ref, drawn) for ref, drawn in found if drawn is not None]
+
+
 def _lasts(draft: Draft, ref: PointRef, hazard: Hazard) -> bool:
     """It was read again since; an inrush is over by then."""
-    seen_ms = draft.readings.seen_ms(ref)
-    began_ms = hazard.since.since_mono_ms - hazard.since.before_ms
-    if seen_ms is None or hazard.since.boot != draft.now.boot or seen_ms <= began_ms:
+    if not outlets.read_since(draft, ref, hazard.since):
         return False
-    return hazard.code != OVERCURRENT or seen_ms - began_ms >= INRUSH_MS
+    return hazard.code != OVERCURRENT or hazard.since.at(draft.now) >= INRUSH_MS
 
 
 def _stop(draft: Draft, facility: Facility, status: OutletStatus, hazard: Hazard) -> None:

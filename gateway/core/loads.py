@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from gateway.core import beside, outlets, power
+from gateway.core import beside, outlets, power, straying
 from gateway.core.draft import Draft
 from gateway.core.power import Claim, Share
 from gateway.domain.bookings import Booking
@@ -27,6 +27,7 @@ MEASURED_AFTER_MS = 30 * SECOND_MS
 MEASURED_PERCENT = 120
 NOMINAL_V = 230
 WEIGHT_MAX = 32
+_UNHEARD = "outlet_unheard"
 
 
 def settle(draft: Draft, circuits: Iterable[str]) -> None:
@@ -61,13 +62,14 @@ def _claim(draft: Draft, facility: Facility) -> Claim:
     outlet = outlets.outlet_of(facility)
     status = draft.get(OutletStatus, facility.id) or OutletStatus(facility.id)
     session = outlets.session_at(draft, facility.id)
+    ignores = straying.ignores_limit(draft, status.amiss)
     unheard_ma = _unheard_limit_ma(draft, facility, status)
     wanted = _takes_ma(draft, facility, status) if _wants_power(draft, facility, session) else 0
     return Claim(
         outlet=facility.id,
         load=outlet.load,
-        wanted_ma=min(wanted, unheard_ma),
-        unheard="outlet_unheard" if wanted > unheard_ma else "",
+        wanted_ma=min(wanted, outlet.load.minimum_ma) if ignores else min(wanted, unheard_ma),
+        deaf="limit_ignored" if ignores else "" if outlets.is_fresh(draft, outlet) else _UNHEARD,
         granted_ma=status.granted_ma,
         counted_ma=_counted_ma(draft, facility, status),
         held_ms=status.turn.at(draft.now) if status.turn is not None else 0,
@@ -142,11 +144,11 @@ def _drawn_ma(draft: Draft, facility: Facility) -> int:
 def _unheard_limit_ma(draft: Draft, facility: Facility, status: OutletStatus) -> int:
     """C1: what a grant may still be while nothing is heard of what it rests on."""
     outlet = outlets.outlet_of(facility)
-    silent = [ref for ref in outlets.rests_on(outlet) if not draft.reading(ref).good]
-    if not silent or not status.granted_ma:
+    if outlets.is_fresh(draft, outlet) or not status.granted_ma:
         return outlet.load.maximum_ma
-    heard = [draft.readings.seen_ms(ref) for ref in silent]
-    silent_ms = max((draft.now.mono_ms - at for at in heard if at is not None), default=0)
+    heard = draft.readings.seen_ms(outlet.points.drive)
+    unread_ms = status.amiss.unread.at(draft.now) if status.amiss.unread is not None else 0
+    silent_ms = max(unread_ms, draft.now.mono_ms - heard if heard is not None else 0)
     if silent_ms < FAILSAFE_AFTER_MS:
         return status.granted_ma
     return outlet.load.failsafe_ma if silent_ms < OFF_AFTER_MS else 0
@@ -219,7 +221,7 @@ def _grant(draft: Draft, claim: Claim, share: Share) -> None:
             known,
             granted_ma=granted_ma,
             counted_ma=max(claim.counted_ma, granted_ma),
-            limited_by=claim.unheard or share.limited_by,
+            limited_by=share.limited_by,
             turn=Elapsed.started(draft.now) if turned else known.turn,
         )
     )

@@ -10,6 +10,7 @@ from gateway.domain.charging import (
     OutletStatus,
     SessionState,
 )
+from gateway.domain.now import Elapsed
 from gateway.domain.points import PointRef
 from gateway.domain.reasons import Reason, reason
 from gateway.domain.site import Facility
@@ -60,6 +61,21 @@ def number(draft: Draft, ref: PointRef) -> float | None:
     if not reading.good or not isinstance(reading.value, int | float):
         return None
     return float(reading.value)
+
+
+def read_since(draft: Draft, ref: PointRef, since: Elapsed | None) -> bool:
+    """A point was read again after that instant of this boot."""
+    seen_ms = draft.readings.seen_ms(ref)
+    if since is None or seen_ms is None or since.boot != draft.now.boot:
+        return False
+    return seen_ms > since.since_mono_ms - since.before_ms
+
+
+def since(draft: Draft, before: Elapsed | None, holds: bool) -> Elapsed | None:
+    """Since when something holds, if it does."""
+    if not holds:
+        return None
+    return before or Elapsed.started(draft.now)
 
 
 def is_on(draft: Draft, outlet: Outlet) -> bool | None:

@@ -28,7 +28,7 @@ class Claim:
     `wanted_ma`: the most it can use now, 0 for nothing; what a switched load takes when on.
     `counted_ma`: what it may draw until less has been read. `held_ms`: since it was last switched
     on or off. `since_ms` orders them: the newest is the last. `weight`: how much it needs.
-    `unheard`: why it wants less than it could use, by reason code.
+    `deaf`: why it does not do as it is told, by reason code; it is taken as it is counted.
     """
 
     outlet: str
@@ -39,7 +39,7 @@ class Claim:
     held_ms: int = 0
     since_ms: int = 0
     weight: int = 1
-    unheard: str = ""
+    deaf: str = ""
 
     @property
     def on(self) -> bool:
@@ -125,7 +125,11 @@ def _targets(
     claims: list[Claim], spots: Mapping[str, tuple[_Spot, ...]], room: _Room, turn_ms: int
 ) -> dict[str, tuple[int, str]]:
     targets: dict[str, tuple[int, str]] = {claim.outlet: (0, "") for claim in claims}
-    wanting = [claim for claim in claims if claim.wanted_ma > 0]
+    for claim in claims:
+        if claim.deaf:
+            room.take(spots[claim.outlet], claim.counted_ma)
+            targets[claim.outlet] = (_at_most_now(claim), claim.deaf)
+    wanting = [claim for claim in claims if claim.wanted_ma > 0 and not claim.deaf]
     switched = [claim for claim in wanting if claim.switched]
     modulated = [claim for claim in wanting if not claim.switched]
     for claim in sorted(switched, key=_oldest_first):
@@ -144,6 +148,14 @@ def _targets(
         full = "circuit_full" if found else "waits_for_turn"
         targets[claim.outlet] = (found, "" if found >= _most(claim) else full)
     return targets
+
+
+def _at_most_now(claim: Claim) -> int:
+    """What a deaf one is told: never more than before."""
+    if claim.switched:
+        return claim.granted_ma if claim.wanted_ma else 0
+    told = _floor(min(claim.wanted_ma, claim.granted_ma), claim.load)
+    return told if told >= claim.load.minimum_ma else 0
 
 
 def _oldest_first(claim: Claim) -> tuple[int, str]:

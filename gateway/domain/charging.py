@@ -223,6 +223,7 @@ class Draw:
     loaded: bool = False
     near_zero: Elapsed | None = None
     full: Elapsed | None = None
+    rise: Elapsed | None = None  # power was seen again: believed once it is read again
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,6 +318,15 @@ class Hazard:
 
 
 @dataclass(frozen=True, slots=True)
+class Amiss:
+    """Since when something is not as it should be at an outlet (C1, C4, C6)."""
+
+    unasked: Elapsed | None = None  # it draws without a session
+    beyond: Elapsed | None = None  # it draws more than its limit
+    unread: Elapsed | None = None  # something that its power rests on has no good reading
+
+
+@dataclass(frozen=True, slots=True)
 class OutletStatus:
     """An outlet now: what it is granted, and what it must be counted at until lower is read."""
 
@@ -328,6 +338,7 @@ class OutletStatus:
     turn: Elapsed | None = None  # since it was last granted something, or nothing
     status: ConnectorStatus = ConnectorStatus.UNAVAILABLE
     hazard: Hazard | None = None
+    amiss: Amiss = Amiss()
     limited_by: str = ""  # reason code, where it is granted less than it could use
     unconfirmed: Elapsed | None = None  # since a hazard was to take its power, and it is not off
 

@@ -155,6 +155,10 @@ _SENTENCES: dict[str, tuple[str, str]] = {
         "您要求{asked}，额度只剩{left}。",
         "You asked for {asked}; your quota has {left} left.",
     ),
+    "limit_ignored": (
+        "{outlet}接受了限流却未遵守。",
+        "{outlet} takes its limit and draws more: the circuit counts what it draws.",
+    ),
     "meter_unread": ("{outlet}的电表没有读数。", "The meter of {outlet} is not read."),
     "meter_stuck": (
         "{outlet}的电表读数在用电时不变。",

@@ -93,6 +93,16 @@ def test_a_silent_charger_is_counted_at_what_it_may_draw() -> None:
     assert granted(26_000, gone, car("b")) == {"a": 0, "b": 10_000}
 
 
+def test_others_make_way_for_one_that_does_not_do_as_it_is_told() -> None:
+    """It fell to its own failsafe current, or ignores its limit: counted as it is, told no more."""
+    deaf = car("a", 10_000, granted_ma=10_000, counted_ma=16_000, deaf="outlet_unheard")
+    other = car("b", granted_ma=14_000, counted_ma=14_000)
+    found = shares(26_000, deaf, other)
+    assert (found["a"].granted_ma, found["b"].granted_ma) == (10_000, 10_000)
+    assert found["a"].limited_by == "outlet_unheard"
+    assert granted(26_000, replace(deaf, wanted_ma=0), other) == {"a": 0, "b": 10_000}
+
+
 def test_switched_loads_start_below_the_soft_limit_and_are_shed_newest_first() -> None:
     on = [bike(str(n), granted_ma=5_000, counted_ma=5_000, since_ms=n) for n in range(3)]
     assert shares(20_000, *on, bike("new", since_ms=9))["new"].limited_by == "soft_limit"

@@ -1,0 +1,62 @@
+"""What an outlet draws that it was not let: without a session, or beyond its limit (RULES C4, C6).
+
+One sample is none: meter chips give readings that nothing drew. What is read again is a fault; what
+drives the outlet is told its setpoint again and again, and the circuit counts what is seen to flow.
+"""
+
+from dataclasses import replace
+
+from gateway.core import outlets
+from gateway.core.draft import Draft
+from gateway.core.faults import set_fault
+from gateway.domain.charging import Amiss, OutletStatus, SessionState
+from gateway.domain.now import SECOND_MS
+from gateway.domain.reasons import reason
+from gateway.domain.site import Facility
+
+FOLLOWS_WITHIN_MS = 15 * SECOND_MS  # a vehicle has 5 s to follow its limit (IEC 61851)
+SLACK_PERCENT = 110
+SLACK_MA = 500
+
+
+def look(draft: Draft, facility: Facility) -> None:
+    """Judge what the outlet draws by what it may."""
+    status = draft.get(OutletStatus, facility.id) or OutletStatus(facility.id)
+    known = status.amiss
+    amiss = Amiss(
+        unasked=outlets.since(draft, known.unasked, _draws_unasked(draft, facility)),
+        beyond=outlets.since(draft, known.beyond, _draws_beyond(draft, facility)),
+        unread=outlets.since(
+            draft, known.unread, not outlets.is_fresh(draft, outlets.outlet_of(facility))
+        ),
+    )
+    draft.put(replace(status, amiss=amiss))
+    power, name = outlets.outlet_of(facility).points.power, facility.name.en
+    again = power is not None and outlets.read_since(draft, power, amiss.unasked)
+    why = reason("unauthorised_energy", outlet=name)
+    set_fault(draft, facility.id, why, again, (facility.place,), urgent=True)
+    ignored = ignores_limit(draft, amiss)
+    set_fault(draft, facility.id, reason("limit_ignored", outlet=name), ignored, (facility.place,))
+
+
+def ignores_limit(draft: Draft, amiss: Amiss) -> bool:
+    """It had the time to follow its limit, and has not."""
+    return amiss.beyond is not None and amiss.beyond.at(draft.now) >= FOLLOWS_WITHIN_MS
+
+
+def _draws_unasked(draft: Draft, facility: Facility) -> bool:
+    outlet = outlets.outlet_of(facility)
+    session = outlets.session_at(draft, facility.id)
+    if session is not None and session.progress.state is not SessionState.AUTHORISED:
+        return False  # it is let, or power is being taken
+    return (outlets.watts(draft, outlet) or 0) > outlet.rules.signs.judged_below_w
+
+
+def _draws_beyond(draft: Draft, facility: Facility) -> bool:
+    """It has taken its limit, and does not keep to it."""
+    points = outlets.outlet_of(facility).points
+    allowed = outlets.number(draft, points.limit) if points.limit is not None else None
+    if not allowed:
+        return False
+    seen = [outlets.number(draft, ref) or 0 for ref in points.currents]
+    return max(seen, default=0) > allowed * SLACK_PERCENT / 100 + SLACK_MA
