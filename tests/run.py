@@ -55,7 +55,10 @@ PARTS: dict[str, Part] = {
     "simulation": Part(120, [*PYTEST, "tests/simulation"]),
     "end to end": Part(180, [*PYTEST, "tests/end_to_end"]),
     "power cuts": Part(240, [*PROOF, "tests/proof/test_power_cuts.py"]),
+    "I/O errors": Part(240, [*PROOF, "tests/proof/test_io_errors.py"]),
     "kill -9": Part(240, [*PROOF, "tests/proof/test_kill.py"], waits=True),
+    "full disk": Part(90, [*PROOF, "tests/proof/test_full_disk.py"], waits=True),
+    "slow card": Part(150, [*PROOF, "tests/proof/test_slow_card.py"], waits=True),
 }
 
 # The same, and more of it: about an hour. Only what has another size than above, or is not there.
@@ -70,6 +73,7 @@ PROOFS: dict[str, Part] = {
         600, [*PYTEST, "tests/api/test_any_request.py"], sizes={"PROOF_API_EXAMPLES": "300"}
     ),
     "power cuts": replace(PARTS["power cuts"], budget=2_400, sizes={"PROOF_CUTS": "100000"}),
+    "I/O errors": replace(PARTS["I/O errors"], budget=480, sizes={"PROOF_ERRORS": "2"}),
     "kill -9": replace(PARTS["kill -9"], budget=2_000, sizes={"PROOF_KILL_S": "1800"}),
 }
 

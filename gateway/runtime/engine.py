@@ -73,6 +73,7 @@ class Engine:
         self._next_heartbeat_ms = 0
         self._next_checkpoint_ms = 0
         self._next_reopen_ms = 0
+        self._reopening = False  # until it failed, or what was committed then is settled
         self._next_write_ms = 0
 
     # --- the two doors ------------------------------------------------------------------------
@@ -292,14 +293,14 @@ class Engine:
             self._next_checkpoint_ms = now.mono_ms + CHECKPOINT_MS
             self.step.checkpoint(now)
             self._writer.commit(self.step.seal(checkpoint=True))
-        if self.step.lost and now.mono_ms >= self._next_reopen_ms:
-            self._next_reopen_ms = now.mono_ms + self.site.settings.store_reopen_ms
+        if self.step.lost and not self._reopening and now.mono_ms >= self._next_reopen_ms:
+            self._reopening = True
             self._writer.reopen()
 
     async def _sleep(self) -> None:
         due = [self._next_heartbeat_ms, self._next_checkpoint_ms, self._next_write_ms]
         due.append(self.step.valid_until_ms)
-        if self.step.lost:
+        if self.step.lost and not self._reopening:
             due.append(self._next_reopen_ms)
         due.append(self._agenda.next_ms())
         wait_ms = max(1, min(due) - self._clock.mono_ms())
@@ -355,6 +356,7 @@ class Engine:
 
     def _durable(self, batch: Batch, now: Now) -> None:
         self.counts["commits"] += 1
+        self._reopening = False
         was_lost = self.step.lost
         self._release(self.step.durable(batch.number), now)
         if was_lost:
@@ -363,13 +365,14 @@ class Engine:
 
     def _lost(self, batch: Batch | None, error: StoreError, now: Now) -> None:
         """A commit failed; the store is opened afresh after a while, until one succeeds (X1)."""
+        self._reopening = False
+        self._next_reopen_ms = now.mono_ms + self.site.settings.store_reopen_ms
         if batch is None:
             return  # it does not even open
         known = self.step.lost
         self._release(self.step.failed(str(error)), now)
         if not known:
             log.error("storage_lost", error=str(error))
-            self._next_reopen_ms = now.mono_ms + self.site.settings.store_reopen_ms
             self._put(Told(StorageChanged(True, str(error))))
 
     def _reopened(self, loaded: Loaded, now: Now) -> None:

@@ -250,7 +250,8 @@ class SqliteStore:
 
     def _load(self, connection: Connection, told: Mapping[str, str]) -> Loaded:
         head = find_head(connection)
-        assert head is not None
+        if head is None:  # a first start came no further than the tables
+            raise StoreError(f"{self.path} holds no journal yet")
         found = connection.execute(select(meta.c.name, meta.c.value)).all()
         known = {row.name: row.value for row in found}
         known["epoch_origin"] = origin_of(connection)

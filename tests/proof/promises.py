@@ -114,7 +114,7 @@ class Held:
             said = json.loads(payload)
             fact, data = said["type"], said["data"]
             self.facts |= {(fact, data[key]) for key in ("grant", "call") if key in data}
-            self.raised += fact == "call.raised" and data["call_point"] == BUTTON
+            self.raised += fact == "call.raised" and data.get("call_point") == BUTTON
             self.granted += fact == "access.granted"
 
 

@@ -1,6 +1,5 @@
 """Full, failing and read-only disks (RULES X1): real ones, small."""
 
-import os
 import resource
 import shutil
 import subprocess
@@ -10,11 +9,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from fixtures.disk import fill, small_disk
 from store.samples import batch, call, granted
 
 from gateway.domain.errors import StoreError
 from gateway.domain.state import Put
 from gateway.domain.subjects import Subject
+from gateway.store import schema
+from gateway.store.database import connect_writer
 from gateway.store.store import SqliteStore, StoreOptions
 from gateway.store.verify import verify
 
@@ -22,21 +24,10 @@ KIB = 1024
 OPTIONS = StoreOptions(machine="m", ballast_bytes=0)
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 8 MiB of our own."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(disk)],
-        capture_output=True,
-        check=False,
-        text=True,
-    )
-    if mounted.returncode:
-        pytest.skip(f"no file system can be mounted here: {mounted.stderr.strip()}")
-    yield disk
-    subprocess.run(["umount", "-l", str(disk)], check=False)
+@pytest.fixture(name="small_disk")
+def disk_of_8_mib(tmp_path: Path) -> Iterator[Path]:
+    with small_disk(tmp_path / "disk", 8) as disk:
+        yield disk
 
 
 @contextmanager
@@ -48,14 +39,6 @@ def files_up_to(size_bytes: int) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
-def fill(disk: Path, left_bytes: int) -> Path:
-    """Fill a disk but for so much."""
-    hog = disk / "hog"
-    with hog.open("wb") as file:
-        os.posix_fallocate(file.fileno(), 0, shutil.disk_usage(disk).free - left_bytes)
-    return hog
 
 
 def commit_until_lost(store: SqliteStore, first: int = 1) -> int:
@@ -220,6 +203,16 @@ def test_a_disk_that_takes_nothing_can_still_be_read_at_a_start(
             found.open()
         loaded = found.peek()
     assert (loaded.head, loaded.entities) == ((head.epoch, 1), (Subject("s-1"),))
+
+
+def test_a_first_start_that_came_no_further_than_the_tables_holds_nothing(path: Path) -> None:
+    """X1: the next start, on a card that takes nothing by then, goes on without it."""
+    path.parent.mkdir()
+    connection = connect_writer(path)
+    schema.prepare(connection)
+    connection.close()
+    with pytest.raises(StoreError, match="holds no journal yet"):
+        SqliteStore(path, OPTIONS).peek()
 
 
 def test_a_folder_that_cannot_be_written_is_a_store_error(tmp_path: Path) -> None:

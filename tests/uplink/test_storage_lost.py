@@ -57,6 +57,19 @@ async def test_unsaved_facts_go_up_once_a_connection_calls_first(
             assert len(sent) == 2
 
 
+async def test_a_card_that_opens_slower_than_it_is_tried_again_is_opened_once_at_a_time(
+    tmp_path: Path, broker: Broker
+) -> None:
+    async with gateway(tmp_path, broker.port) as rig:
+        rig.store.opens_in_s = 2.5 * rig.engine.site.settings.store_reopen_ms / 1000
+        with rig.store.read_only():
+            rig.engine.tell(Stopping("on a card that takes nothing"))
+            await until(lambda: rig.engine.step.lost)
+        await until(lambda: not rig.engine.step.lost)
+        head = rig.engine.head.seq
+        assert await rig.note(Stopping("all is well")) > head
+
+
 def unsaved(desk: object) -> set[str]:
     return {record["type"] for record in desk.ledger.unsaved.values()}  # type: ignore[attr-defined]
 

@@ -63,6 +63,7 @@ class CardStore(SqliteStore):
     """A store on a card that can turn read-only, as cards do when they fail."""
 
     _broken = False
+    opens_in_s = 0.0
 
     @contextmanager
     def read_only(self) -> Iterator[None]:
@@ -71,6 +72,7 @@ class CardStore(SqliteStore):
         self._broken = False
 
     def open(self) -> Loaded:
+        time.sleep(self.opens_in_s)
         self._check()
         return super().open()
 
