@@ -23,6 +23,8 @@ BENCHMARKS = {
     "call_latency": 300,
     "start": 90,
     "reports": 300,
+    "rebalance": 120,
+    "devices": 150,
     "memory": 90,
 }
 
