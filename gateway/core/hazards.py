@@ -15,6 +15,7 @@ from gateway.domain.charging import Hazard, HazardState, Outlet, OutletStatus
 from gateway.domain.events import HazardResetAsked
 from gateway.domain.now import MINUTE_MS, SECOND_MS, Elapsed
 from gateway.domain.points import PointRef
+from gateway.domain.power import LoadKind
 from gateway.domain.reasons import reason
 from gateway.domain.records import Fact
 from gateway.domain.site import Facility
@@ -95,12 +96,13 @@ def _found(draft: Draft, outlet: Outlet) -> tuple[str, PointRef] | None:
 
 
 def _drawn_ma(draft: Draft, outlet: Outlet) -> list[tuple[PointRef, float]]:
-    """The currents that are read; where none is measured, what the power stands for (C8)."""
+    """The currents that are read; of a switched outlet without any, by its power (C8)."""
     found = [(ref, outlets.number(draft, ref)) for ref in outlet.points.currents]
-    if not found and outlet.points.power is not None:
+    power = outlet.points.power
+    if not found and power is not None and outlet.load.kind is LoadKind.SWITCHED:
         drawn = outlets.watts(draft, outlet)
-        volts = NOMINAL_V * max(1, len(outlet.load.phases))
-        found = [(outlet.points.power, None if drawn is None else drawn * 1_000 / volts)]
+        volts = NOMINAL_V * (len(outlet.load.phases) or 3)  # unknown: as many as there are
+        found = [(power, None if drawn is None else drawn * 1_000 / volts)]
     return [(ref, drawn) for ref, drawn in found if drawn is not None]
 
 
