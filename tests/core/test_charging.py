@@ -442,3 +442,58 @@ def test_a_register_that_stands_while_power_flows_is_stuck(garage: Garage) -> No
     assert "meter_stuck:car1" not in garage.faults()
     garage.wait(minutes=1)  # 3,680 W, and not one of its watt-hours
     assert "meter_stuck:car1" in garage.faults()
+
+
+@pytest.mark.parametrize(
+    ("limit_a", "second", "first_is", "second_is"),
+    [
+        (40, "car2", "charging", "charging"),
+        (20, "car2", "circuit_full", "circuit_full"),
+        (10, "car2", "circuit_full", "waits_for_turn"),
+        (20, "bike1", "circuit_full", "charging"),
+    ],
+)
+def test_an_outlet_says_why_it_is_slow_or_paused(
+    limit_a: int, second: str, first_is: str, second_is: str
+) -> None:
+    """C4: its share, its turn; and while others are lowered first, that."""
+    garage = Garage(limit_a=limit_a)
+    for who, pin, outlet in (("ada", "1111", "car1"), ("ben", "2222", second)):
+        garage.person(who, pin=pin)
+        garage.start(outlet, pin)
+    garage.run(20)
+    assert _why(garage, "car1/limit") == first_is
+    assert _why(garage, f"{second}/{'switch' if second == 'bike1' else 'limit'}") == second_is
+
+
+def test_a_switched_outlet_waits_below_the_soft_limit_and_says_so() -> None:
+    garage = Garage(limit_a=11)
+    for who, pin, outlet in (("ada", "1111", "bike1"), ("ben", "2222", "bike2")):
+        garage.person(who, pin=pin)
+        garage.start(outlet, pin)
+    assert (_why(garage, "bike1/switch"), _why(garage, "bike2/switch")) == (
+        "charging",
+        "soft_limit",
+    )
+    assert garage.outlet("bike2").status is ConnectorStatus.SUSPENDED_EVSE
+
+
+def test_who_leaves_soon_and_lacks_much_goes_first() -> None:
+    """C4: a car that leaves at 18:00 and lacks 10 kWh, before one that stays till morning."""
+    garage = Garage(limit_a=24, at="2026-03-02 15:00")
+    garage.person("ada", pin="1111")
+    garage.person("ben", pin="2222")
+    garage.book("b1", "car1", "ada", "15:00", "18:00", needed_wh=10_000)
+    garage.start("car1", "1111")
+    until = garage.clock("2026-03-03 08:00")
+    garage.start("car2", "2222", needed_wh=10_000, leaves_ms=until)
+    garage.run(30)
+    assert garage.limit("car1") > garage.limit("car2") >= 6_000
+    assert garage.limit("car1") + garage.limit("car2") == 24_000
+    assert garage.session("car1").limits.most_wh == 0  # a need is no limit
+
+
+def _why(garage: Garage, point: str) -> str:
+    wanted = garage.wanted(point)
+    assert wanted is not None
+    return wanted.reason.code

@@ -61,7 +61,7 @@ def test_every_facility_was_accounted_for_and_used(site: Site, lived: Path) -> N
             end = now_ms() - HOUR_MS
             totals = list(store.utilization.totals((facility,), [(end - DAY_MS, end)]))
             assert len(totals) == 1
-            spent = totals[0][1].spent
+            spent = totals[0][0].spent
             assert sum(spent) >= DAY_MS - HOUR_MS
         counts = Counter(record.fact.value for record in store.journal.read(0, 100_000))
     finally:
