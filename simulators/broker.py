@@ -7,6 +7,8 @@ import socket
 import sys
 from pathlib import Path
 
+APART = 0  # a process group of its own: Ctrl-C is for the demo, which ends its processes in order
+
 
 def mosquitto() -> str | None:
     """The program, None where it is not installed. Debian keeps it outside a user's path."""
@@ -30,7 +32,9 @@ async def start_broker(folder: Path, port: int) -> tuple[asyncio.subprocess.Proc
         settings.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\n")
         command, name = [program, "-c", str(settings)], "mosquitto"
     with (folder / "broker.log").open("wb") as log:
-        process = await asyncio.create_subprocess_exec(*command, stdout=log, stderr=log)
+        process = await asyncio.create_subprocess_exec(
+            *command, stdout=log, stderr=log, process_group=APART
+        )
     await _accepting(port)
     return process, name
 

@@ -21,10 +21,11 @@ from ruamel.yaml import YAML
 
 from config.site import load_site
 from drivers.registry import kinds
+from gateway.domain.errors import GatewayError
 from gateway.domain.site import Site
 from gateway.domain.subjects import Role
 from gateway.security.tokens import ApiTokens
-from simulators.broker import free_port, start_broker
+from simulators.broker import APART, free_port, start_broker
 from simulators.control import Control, world_commands, world_names
 from simulators.devices import SimulatedSite
 from simulators.neighbours import PEOPLE, STAFF, parkings, stays
@@ -72,10 +73,17 @@ class Demo:
 
 
 @asynccontextmanager
-async def running(template: Path, folder: Path) -> AsyncIterator[Demo]:
-    """Start the demo of a site in an empty folder that there is, and end all of it cleanly."""
+async def running(template: Path, folder: Path, past_days: int = 0) -> AsyncIterator[Demo]:
+    """Start the demo of a site in an empty folder that there is, and end all of it cleanly.
+
+    It has a past of so many days, lived in virtual time before anything else starts.
+    """
     site = load_site(template, kinds(), demo=True)
     async with AsyncExitStack() as stack:
+        data = folder / "data"
+        data.mkdir(mode=0o700)
+        past = await _past(template, data, past_days)
+        stack.push_async_callback(_ended, past)
         port = free_port()
         process, broker = await start_broker(folder, port)
         stack.push_async_callback(_ended, process)
@@ -87,8 +95,7 @@ async def running(template: Path, folder: Path) -> AsyncIterator[Demo]:
         world = await stack.enter_async_context(SimulatedSite(site, brokers=brokers))
         platform = await stack.enter_async_context(Platform(Address(port), site.id))
         written = _site_folder(template, folder, world.overrides, port)
-        data = folder / "data"
-        data.mkdir(mode=0o700)
+        await _lived(past)
         token = ApiTokens(data).add("demo", Role.DESK, _wall_ms())
         demo = Demo(site, world, platform, folder, token, broker)
         gateway = await _gateway(written, data, folder / "gateway.log")
@@ -143,13 +150,33 @@ async def _gateway(site: Path, data: Path, log: Path) -> asyncio.subprocess.Proc
             *("--site", str(site), "--data", str(data)),
             stdout=output,
             stderr=output,
+            process_group=APART,
             # This machine's clock is good enough for a demo, whoever set it.
             env={"COMMONS_CLOCK": "synchronised", **os.environ},
         )
 
 
-async def _ended(process: asyncio.subprocess.Process) -> None:
-    if process.returncode is not None:
+async def _past(site: Path, data: Path, days: int) -> asyncio.subprocess.Process | None:
+    """What lives the days before, beside what starts meanwhile."""
+    if not days:
+        return None
+    words = (sys.executable, "-m", "simulators.history", str(site), str(data), str(days))
+    return await asyncio.create_subprocess_exec(
+        *words, stderr=asyncio.subprocess.PIPE, process_group=APART
+    )
+
+
+async def _lived(past: asyncio.subprocess.Process | None) -> None:
+    """Wait until the past is over. Raises GatewayError."""
+    if past is None:
+        return
+    _, said = await past.communicate()
+    if past.returncode:
+        raise GatewayError(f"the demo's past could not be lived:\n{said.decode()[-2_000:]}")
+
+
+async def _ended(process: asyncio.subprocess.Process | None) -> None:
+    if process is None or process.returncode is not None:
         return
     process.send_signal(signal.SIGTERM)
     try:

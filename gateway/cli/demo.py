@@ -22,17 +22,21 @@ Socket = Annotated[Path, typer.Option("--socket", help="The simulation to tell."
 
 def demo(
     seconds: Annotated[float, typer.Option(help="End by itself after so long; 0: never.")] = 0,
+    days: Annotated[int, typer.Option(min=0, max=60, help="Days of past to begin with.")] = 7,
 ) -> None:
     """Run a simulated community, its platform and the gateway, and show them live."""
     from rich.console import Console  # noqa: PLC0415
 
+    from gateway.domain.errors import GatewayError  # noqa: PLC0415
     from simulators.demo import running  # noqa: PLC0415
     from simulators.view import show  # noqa: PLC0415
 
     folder = Path(tempfile.mkdtemp(prefix="commons-demo-"))
 
     async def live() -> None:
-        async with running(DEMO_SITE, folder) as world:
+        if days:
+            print(f"its last {days} days first, in virtual time …", flush=True)
+        async with running(DEMO_SITE, folder, days) as world:
             LATEST.unlink(missing_ok=True)
             LATEST.symlink_to(folder)
             async with asyncio.timeout(seconds or None):
@@ -40,6 +44,8 @@ def demo(
 
     try:
         _run(live())
+    except GatewayError as error:
+        fail(error)
     except TimeoutError:
         print(f"the demo ran for {seconds:g} s")
     finally:

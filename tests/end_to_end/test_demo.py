@@ -6,9 +6,11 @@ import pty
 import signal
 import subprocess
 import sys
+from datetime import datetime, timedelta
 from io import StringIO
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
@@ -32,7 +34,7 @@ async def newest(demo: Demo, fact: str) -> Any:
 
 @pytest.mark.timeout(90)
 async def test_the_demo_lives_and_is_told_what_to_do(tmp_path: Path) -> None:
-    async with running(DEMO_SITE, tmp_path) as demo:
+    async with running(DEMO_SITE, tmp_path, past_days=1) as demo:
         booked = await newest(demo, "booking.applied")
         assert booked.data["facility"] in demo.site.facilities
         call_point = next(iter(demo.site.safety.call_points))
@@ -48,6 +50,7 @@ async def test_the_demo_lives_and_is_told_what_to_do(tmp_path: Path) -> None:
             assert [call["id"] for call in calls] == [raised.data["call"]]
         await newest(demo, "session.authorised")  # a resident came to charge
         await fits(demo)
+        await tells_of_its_past(demo)
         assert not demo.platform.problems
     assert not left_over(tmp_path), "a process of the demo is still running"
 
@@ -69,6 +72,19 @@ async def fits(demo: Demo) -> None:
         assert word in text
 
 
+async def tells_of_its_past(demo: Demo) -> None:
+    """Rooms were used and vehicles charged before anything started; the platform is told of it."""
+    headers = {"Authorization": f"Bearer {demo.token}"}
+    today = datetime.now(ZoneInfo(demo.site.zone)).date()
+    days = f"from={today - timedelta(2)}&to={today + timedelta(1)}"
+    async with httpx.AsyncClient(headers=headers) as client:
+        answer = await client.get(f"{demo.api}/api/v1/utilization?{days}&group=kind")
+    counts = [line["counts"] for line in answer.json()["lines"]]
+    assert sum(one["visits"] for one in counts) > 0
+    assert sum(one["sessions"] for one in counts) > 0
+    await newest(demo, "session.ended")
+
+
 def shown(part: RenderableType) -> str:
     """What a part of the screen says."""
     console = Console(width=200, record=True, file=StringIO())
@@ -84,7 +100,7 @@ def left_over(folder: Path) -> bytes:
 async def test_a_demo_whose_terminal_is_closed_leaves_nothing_behind(tmp_path: Path) -> None:
     master, slave = pty.openpty()
     demo = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "gateway.cli", "demo"),
+        *(sys.executable, "-m", "gateway.cli", "demo", "--days", "0"),
         stdin=slave,
         stdout=slave,
         stderr=slave,
