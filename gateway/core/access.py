@@ -2,17 +2,21 @@
 
 from dataclasses import dataclass, replace
 
-from gateway.core import answering, grounds, guessing, passage
+from gateway.core import answering, grounds, guessing, passage, quotas
 from gateway.core.draft import Draft
 from gateway.core.grounds import Ground, Refusal
+from gateway.core.layout import layout
+from gateway.core.quotas import Most
+from gateway.domain.bookings import Booking
 from gateway.domain.events import CredentialPresented, DoorOverridden
+from gateway.domain.quotas import Counted
 from gateway.domain.reasons import Reason, reason
 from gateway.domain.records import Fact
 from gateway.domain.site import Door
 from gateway.domain.state import Reply, Result
 from gateway.domain.subjects import Presented, Role
 from gateway.domain.uses import Use, uses
-from gateway.domain.visits import DoorStatus, Grant
+from gateway.domain.visits import DoorStatus, Grant, Visit
 
 GRANTS_MAX = 7  # people at one door at a time, beside the newest
 _OVERRIDING = frozenset({Role.STAFF, Role.RESPONDER, Role.TECHNICIAN, Role.DESK, Role.PLATFORM})
@@ -46,6 +50,8 @@ def present(draft: Draft, event: CredentialPresented) -> Reply:
     if found.subject is not None and Role.RESPONDER in found.subject.roles:
         answering.responder_seen(draft, door, found.subject.id)
     if isinstance(found, Ground):
+        found = _shortage(draft, door, found) or found
+    if isinstance(found, Ground):
         return _grant(draft, tried, found)
     if passage.is_open_to_all(draft, door):
         return _admit(draft, tried)
@@ -78,6 +84,19 @@ def override(draft: Draft, event: DoorOverridden) -> Reply:
 
 
 # --- granted ------------------------------------------------------------------------------------
+
+
+def _shortage(draft: Draft, door: Door, ground: Ground) -> Refusal | None:
+    """Whose time is used up begins no use without a booking; who is in may come and go (B3)."""
+    subject = ground.subject
+    own = (one for one in layout(draft.site).own[door.id] if one.id == ground.facility)
+    facility = next(own, None)
+    if facility is None or draft.get(Booking, ground.basis) is not None:
+        return None
+    if any(one.subject == subject.id for one in draft.where(Visit, "facility", facility.id)):
+        return None
+    why = quotas.refusal(draft, subject.id, facility, (Most(Counted.TIME),))
+    return Refusal(Result.NO_CREDIT, why, subject) if why is not None else None
 
 
 def _grant(draft: Draft, tried: _Try, ground: Ground) -> Reply:

@@ -7,11 +7,13 @@ enforced ── holder comes ──▶ checked_in ──▶ ended
 """
 
 from dataclasses import replace
+from typing import Any
 
-from gateway.core import arrival, grace, occupancy, outlets, overlaps
+from gateway.core import arrival, grace, occupancy, outlets, overlaps, quotas
 from gateway.core.draft import Draft
 from gateway.domain.bookings import Booking, BookingStatus, Terms
 from gateway.domain.events import BookingItem
+from gateway.domain.quotas import Counted
 from gateway.domain.reasons import reason
 from gateway.domain.records import Fact
 from gateway.domain.site import DoorMode, Facility
@@ -61,8 +63,18 @@ def remove(draft: Draft, id_: str, why: str) -> set[str]:
         facility=booking.facility,
         cause=why,
         somebody_inside=inside or None,
+        quotas=_settled(draft, booking),
     )
     return {booking.facility}
+
+
+def _settled(draft: Draft, booking: Booking) -> list[dict[str, Any]] | None:
+    """What it took of who asked for it here: its time until now, where it stood."""
+    terms = booking.terms
+    until_ms = min(draft.now.wall_ms, terms.end_ms) if draft.now.trusted else terms.end_ms
+    stood = booking.status is not BookingStatus.CONFLICTED
+    taken = max(0, until_ms - terms.start_ms) if stood else 0
+    return quotas.settle(draft, booking.id, {Counted.TIME: taken})
 
 
 def _moved(old: Terms, new: Terms) -> bool:
@@ -166,6 +178,7 @@ def _check_no_show(draft: Draft, booking: Booking, facility: Facility) -> None:
         facility=booking.facility,
         revision=booking.terms.revision,
         proposal=True,
+        quotas=quotas.settle(draft, booking.id, {}),
     )
     overlaps.resolve(draft, facility.id)
 
@@ -198,6 +211,7 @@ def _end(draft: Draft, booking: Booking, facility: Facility) -> None:
         booking=booking.id,
         facility=booking.facility,
         checked_in_ms=booking.checked_in_ms,
+        quotas=_settled(draft, booking),
     )
     inside = draft.where(Visit, "booking", booking.id)
     following = _next_of_same(draft, booking)

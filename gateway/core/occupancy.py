@@ -8,13 +8,16 @@
 """
 
 from dataclasses import replace
+from typing import Any
 
-from gateway.core import arrival, grace, passage
+from gateway.core import arrival, grace, passage, quotas, tariffs
 from gateway.core.draft import Draft
 from gateway.core.layout import layout
+from gateway.core.quotas import Most
 from gateway.domain.bookings import Booking, BookingStatus
 from gateway.domain.now import DAY_MS, MINUTE_MS, Elapsed
 from gateway.domain.points import Reading
+from gateway.domain.quotas import Counted
 from gateway.domain.records import Fact
 from gateway.domain.site import Door, Facility, PresenceSensor, SensorKind
 from gateway.domain.subjects import Subject
@@ -170,6 +173,8 @@ def visit_due_in_ms(draft: Draft, visit: Visit) -> int | None:
 def close_visit(draft: Draft, visit: Visit, why: str) -> None:
     """A visit is over."""
     draft.drop(Visit, visit.id)
+    spent_ms = visit.spent.at(draft.now)
+    counted = {Counted.TIME: spent_ms} if visit.booking is None else {}
     draft.record(
         Fact.VISIT_CLOSED,
         personal={"subject": visit.subject} if visit.subject else None,
@@ -177,7 +182,9 @@ def close_visit(draft: Draft, visit: Visit, why: str) -> None:
         facility=visit.facility,
         booking=visit.booking,
         entered_ms=visit.entered_ms,
-        duration_ms=visit.spent.at(draft.now),
+        duration_ms=spent_ms,
+        duration_by_class=tariffs.duration(draft, visit.facility, visit.entered_ms, spent_ms),
+        quotas=quotas.settle(draft, visit.id, counted),
         cause=why,
     )
     facility = draft.site.facilities.get(visit.facility)
@@ -200,6 +207,9 @@ def _open_visit(draft: Draft, facility: Facility, given: Grant, booking: Booking
     for visit in draft.where(Visit, "facility", facility.id):
         if visit.subject == given.subject:
             id_ = booking.id if booking else visit.booking
+            if visit.booking is None and id_ is not None:  # from now on it is booked time
+                spent = {Counted.TIME: visit.spent.at(draft.now)}
+                quotas.settle(draft, visit.id, spent, over=False)
             draft.put(replace(visit, booking=id_, leaving=None))
             return
     subject = draft.get(Subject, given.subject or "")
@@ -219,9 +229,17 @@ def _open_visit(draft: Draft, facility: Facility, given: Grant, booking: Booking
         facility=facility.id,
         booking=visit.booking,
         basis=given.basis,
+        held=_held(draft, facility, visit),
         staff=True if subject and subject.staff else None,
     )
     _settle_vacancy(draft, facility)
+
+
+def _held(draft: Draft, facility: Facility, visit: Visit) -> list[dict[str, Any]] | None:
+    """Time without a booking is held of who came; nobody is put out when it is used up."""
+    if visit.booking is not None or visit.subject is None:
+        return None
+    return quotas.hold(draft, visit.id, visit.subject, facility, (Most(Counted.TIME),))
 
 
 def _leaving(draft: Draft, facility: Facility) -> None:

@@ -1,14 +1,17 @@
 """What the gateway grants alone: extensions and walk-ins, up to 60 min (RULES B4).
 
 Each has an id of its own, stands below every booking of the platform, and goes up as a proposal
-with the booking revision it saw; the platform's answer is a new revision.
+with the booking revision it saw; the platform's answer is a new revision. Their time is held of who
+asks, for no booking of the platform has counted it.
 """
 
-from gateway.core import grounds, overlaps
+from gateway.core import grounds, overlaps, quotas
 from gateway.core.draft import Draft
+from gateway.core.quotas import Most
 from gateway.domain.bookings import Booking, Origin, Terms
 from gateway.domain.events import Actor, ExtensionAsked, WalkInAsked
 from gateway.domain.now import MINUTE_MS
+from gateway.domain.quotas import Counted
 from gateway.domain.reasons import Reason, reason
 from gateway.domain.records import Fact
 from gateway.domain.state import Reply, Result
@@ -32,7 +35,8 @@ def extend(draft: Draft, event: ExtensionAsked) -> Reply:
     if problem is not None:
         return Reply(Result.REJECTED, problem)
     terms = _terms(draft, booking.facility, booking.subjects, start_ms, event.minutes)
-    return _propose(draft, terms, booking)
+    who = event.by.name if event.by.name in booking.subjects else booking.subjects[0]
+    return _propose(draft, terms, who, booking)
 
 
 def walk_in(draft: Draft, event: WalkInAsked) -> Reply:
@@ -52,7 +56,7 @@ def walk_in(draft: Draft, event: WalkInAsked) -> Reply:
         return Reply(Result.UNKNOWN, reason("unknown_subject", subject=event.subject))
     now = draft.now.wall_ms
     terms = _terms(draft, facility.id, (event.subject,), now, event.minutes)
-    return _propose(draft, terms, None)
+    return _propose(draft, terms, event.subject, None)
 
 
 def _may_ask(by: Actor, subjects: tuple[str, ...]) -> bool:
@@ -100,12 +104,16 @@ def _terms(
     )
 
 
-def _propose(draft: Draft, terms: Terms, seen: Booking | None) -> Reply:
+def _propose(draft: Draft, terms: Terms, who: str, seen: Booking | None) -> Reply:
     booking = Booking(draft.new_id("own"), terms)
-    capacity = draft.site.facilities[terms.facility].capacity
+    facility = draft.site.facilities[terms.facility]
     standing = [b for b in draft.where(Booking, "facility", terms.facility) if b.live]
-    if overlaps.in_the_way(booking, standing, capacity):
+    if overlaps.in_the_way(booking, standing, facility.capacity):
         return Reply(Result.CONCURRENT, reason("in_use"))
+    wanted = (Most(Counted.TIME, terms.end_ms - terms.start_ms),)
+    shortage = quotas.refusal(draft, who, facility, wanted)
+    if shortage is not None:
+        return Reply(Result.NO_CREDIT, shortage)
     draft.put(booking)
     draft.record(
         Fact.BOOKING_PROPOSED,
@@ -115,6 +123,7 @@ def _propose(draft: Draft, terms: Terms, seen: Booking | None) -> Reply:
         start_ms=terms.start_ms,
         end_ms=terms.end_ms,
         created_ms=terms.created_ms,
+        held=quotas.hold(draft, booking.id, who, facility, wanted),
         seen_booking=seen.id if seen else None,
         seen_revision=seen.terms.revision if seen else None,
     )

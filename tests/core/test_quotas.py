@@ -1,19 +1,25 @@
 """Quotas: held when a use begins, counted when it ends, and never twice (RULES B1, B3, C1, C3)."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from core.garage import Garage
+from core.harness import World
+from core.sites import court
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.core import quotas
 from gateway.core.draft import Draft
+from gateway.domain.bookings import Booking
 from gateway.domain.charging import ChargingSession, Limits, OutletRules
-from gateway.domain.events import Stream
+from gateway.domain.events import Actor, ExtensionAsked, Stream, WalkInAsked
 from gateway.domain.quotas import Counted, Hold, Quota
 from gateway.domain.records import Fact
+from gateway.domain.site import BookingPolicy, Facility
 from gateway.domain.state import Result
+from gateway.domain.subjects import Role
 
 ENERGY, TIME = Counted.ENERGY, Counted.TIME
 OVERSHOOT_WH = 10  # what flows between a reading and the switch
@@ -317,3 +323,80 @@ def _told(garage: Garage) -> list[dict[str, int]]:
 
 def _runs(garage: Garage, id_: str) -> bool:
     return any(one.running for one in garage.state.where(ChargingSession, "facility", id_))
+
+
+# --- rooms ----------------------------------------------------------------------------------------
+
+ADA = Actor("ada", Role.RESIDENT)
+HOUR = 3_600_000
+
+
+@pytest.fixture
+def rooms() -> World:
+    world = World(court(facilities=[_open_store()]))
+    world.person("ada", pin="1111")
+    world.person("ben", pin="2222")
+    return world
+
+
+def _open_store() -> Facility:
+    store = court().facilities["store"]
+    return replace(store, booking=BookingPolicy.OPTIONAL)
+
+
+def test_a_walk_in_and_an_extension_hold_their_time_and_count_it(rooms: World) -> None:
+    """B4: what the gateway grants alone nobody else has counted."""
+    rooms.quota("ada-h", "ada", TIME, HOUR + 600_000)
+    assert rooms.tell(WalkInAsked("study", "ada", 60, ADA)).accepted
+    refused = rooms.tell(WalkInAsked("music", "ada", 30, ADA))
+    assert (refused.result, refused.reason.code) == (Result.NO_CREDIT, "beyond_quota")
+    assert refused.reason.en == "You asked for 30 min; your quota has 10 min left."
+    assert rooms.tell(WalkInAsked("music", "ada", 10, ADA)).accepted
+    rooms.enter("study", "1111")
+    rooms.at("10:01")
+    ended = {r.data["facility"]: r.data for r in rooms.facts(Fact.BOOKING_ENDED)}
+    both = HOUR + 600_000
+    assert ended["study"]["quotas"] == [{"quota": "ada-h", "spent_ms": HOUR, "used_ms": both}]
+    assert ended["music"]["quotas"][0]["spent_ms"] == 600_000
+    gone = rooms.tell(WalkInAsked("terrace", "ada", 15, ADA))
+    assert gone.result is Result.NO_CREDIT
+
+
+def test_a_walk_in_that_the_platform_takes_back_at_once_is_given_back(rooms: World) -> None:
+    """B4."""
+    rooms.quota("ada-h", "ada", TIME, HOUR)
+    assert rooms.tell(WalkInAsked("study", "ada", 60, ADA)).accepted
+    booking = next(iter(rooms.state.all(Booking)))
+    rooms.cancel(booking.id)
+    told = rooms.last(Fact.BOOKING_REMOVED).data["quotas"]
+    assert told == [{"quota": "ada-h", "spent_ms": 0, "used_ms": 0}]
+    assert rooms.get(Quota, "ada-h").left == HOUR
+
+
+def test_a_visit_without_a_booking_counts_and_who_is_in_may_come_and_go(rooms: World) -> None:
+    """Nobody is put out for it; the next one is refused."""
+    rooms.quota("ada-h", "ada", TIME, 20 * 60_000)
+    rooms.enter("store", "1111")
+    rooms.wait(minutes=25)
+    assert rooms.visits("store") == ["ada"]
+    rooms.leave("store")
+    rooms.wait(seconds=30)
+    assert rooms.pin("store", "1111").accepted  # what was forgotten
+    rooms.wait(minutes=7)
+    closed = rooms.last(Fact.VISIT_CLOSED).data
+    assert closed["quotas"][0]["spent_ms"] == closed["duration_ms"] > 25 * 60_000
+    refused = rooms.pin("store", "1111")
+    assert (refused.result, refused.reason.code) == (Result.NO_CREDIT, "quota_used_up")
+    assert rooms.pin("store", "2222").accepted
+
+
+def test_booked_time_is_the_platforms(rooms: World) -> None:
+    rooms.quota("ada-h", "ada", TIME, 0)
+    rooms.book("b1", "study", "ada", "09:00", "10:00")
+    rooms.enter("study", "1111")
+    assert rooms.visits("study") == ["ada"]
+    refused = rooms.tell(ExtensionAsked("b1", 30, ADA))
+    assert (refused.result, refused.reason.code) == (Result.NO_CREDIT, "beyond_quota")
+    rooms.at("10:20")
+    assert not list(rooms.state.all(Hold))
+    assert rooms.get(Quota, "ada-h").used == 0
