@@ -59,6 +59,8 @@ PARTS: dict[str, Part] = {
     "kill -9": Part(240, [*PROOF, "tests/proof/test_kill.py"], waits=True),
     "full disk": Part(90, [*PROOF, "tests/proof/test_full_disk.py"], waits=True),
     "slow card": Part(150, [*PROOF, "tests/proof/test_slow_card.py"], waits=True),
+    "soak": Part(120, [*PROOF, "tests/proof/test_soak.py"], waits=True),
+    "flood": Part(90, [*PROOF, "tests/proof/test_flood.py"]),
 }
 
 # The same, and more of it: about an hour. Only what has another size than above, or is not there.
@@ -66,12 +68,14 @@ PROOFS: dict[str, Part] = {
     "fuzz": Part(720, [str(BIN / "python"), "tests/fuzz/run.py"], sizes={"PROOF_FUZZ_S": "60"}),
     "hostile": Part(
         600,
-        [*PYTEST, "-s", "tests/drivers/test_modbus_liar.py"],
+        [*PROOF, "tests/drivers/test_modbus_liar.py"],
         sizes={"PROOF_HOSTILE_REPLIES": "100000"},
     ),
     "any request": Part(
         600, [*PYTEST, "tests/api/test_any_request.py"], sizes={"PROOF_API_EXAMPLES": "300"}
     ),
+    "flood": replace(PARTS["flood"], budget=300, sizes={"PROOF_FLOOD_CALLS": "200"}),
+    "soak": replace(PARTS["soak"], budget=3_700, sizes={"PROOF_SOAK_S": "3600"}),
     "power cuts": replace(PARTS["power cuts"], budget=2_400, sizes={"PROOF_CUTS": "100000"}),
     "I/O errors": replace(PARTS["I/O errors"], budget=480, sizes={"PROOF_ERRORS": "2"}),
     "kill -9": replace(PARTS["kill -9"], budget=2_000, sizes={"PROOF_KILL_S": "1800"}),

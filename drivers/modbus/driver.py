@@ -71,6 +71,7 @@ class ModbusDriver:
         self._sink = setup.sink
         self._clock = setup.clock
         self._devices = {device.name: device for device in bus_devices(setup)}
+        self._random = random
         self._backoff = Backoff(random)
         self._schedule = Schedule(self._devices.values(), self._backoff)
         self._player = Player()
@@ -155,7 +156,8 @@ class ModbusDriver:
     async def _serve_connection(self, fresh: bool) -> None:
         """Serve one connection. Raises LinkLost when it ends."""
         link = self._setup.link
-        wire = Wire(comm_params(link), line_of(link), self._wake.set)
+        first = self._random.randrange(1, 0xFFFF)
+        wire = Wire(comm_params(link), line_of(link), self._wake.set, first)
         try:
             await wire.open()
             self._link(Health.ONLINE, "")

@@ -4,7 +4,9 @@ Rules:
 - One request is in flight. Nothing is ever sent twice, and nothing reconnects by itself.
 - An answer is taken only from the unit asked, for the transaction asked, with the function and
   length that the request implies. Anything else is `Garbage`, or skipped while the answer may
-  still come (an answer to a request that was given up, noise before a frame).
+  still come (an answer to a request that was given up, noise before a frame). Transactions are
+  not numbered one after the other, nor alike on each connection: a device that is off by one, or
+  answers what it was asked on the one before, would answer another question.
 - On a serial line a frame begins only after 3.5 characters of quiet, and after a request that
   failed only once the line has been quiet long enough for an adapter to deliver what is late.
 - pymodbus carries the bytes and makes the frames; its own transactions are not used, since they
@@ -34,6 +36,7 @@ from drivers.modbus.frames import (
 
 ADAPTER_LATENCY_S = 0.02  # USB adapters hold bytes back for up to 16 ms
 NEVER_QUIET_S = 0.3
+TRANSACTION_STEP = 7_919  # far from what a device that miscounts is off by
 LENGTHS = range(2, 255)  # what a Modbus TCP header may say
 RTU_OVERHEAD = 3  # unit and CRC
 
@@ -54,7 +57,10 @@ class Line:
 class Wire(ModbusProtocol):
     """A connection. `lost` is called when it breaks; `answers` counts what was answered."""
 
-    def __init__(self, params: CommParams, line: Line, lost: Callable[[], None]) -> None:
+    def __init__(
+        self, params: CommParams, line: Line, lost: Callable[[], None], first: int = 1
+    ) -> None:
+        """`first` is the number of its first transaction."""
         super().__init__(params, is_server=False)
         framer = FramerRTU if line.rtu else FramerSocket
         self._framer: FramerBase = framer(DecodePDU(False))
@@ -62,7 +68,7 @@ class Wire(ModbusProtocol):
         self._on_lost = lost
         self._request: Request | None = None
         self._unit = 0
-        self._transaction = 0
+        self._transaction = first - TRANSACTION_STEP
         self._noise = ""
         self._answer: asyncio.Future[bytes] | None = None
         self.why = "not connected"  # or why not any more
@@ -100,7 +106,7 @@ class Wire(ModbusProtocol):
         if not self.transport:
             raise Unsent(self.why)
         self._request, self._unit, self._noise = request, unit, ""
-        self._transaction = self._transaction % 0xFFFF + 1
+        self._transaction = (self._transaction + TRANSACTION_STEP - 1) % 0xFFFF + 1
         answer = self._answer = self.loop.create_future()
         self.send(self._framer.encode(request.pdu, unit, self._transaction))
         timer = self.loop.call_later(timeout_s, self._expire)

@@ -34,6 +34,7 @@ _KINDS: Mapping[str, tuple[Any, str]] = {
     **dict.fromkeys(("path", "pin", "card", "pass", "identifier", "outlet", "at"), _PATH),
     **dict.fromkeys(("status_path", "last_seen"), _PATH),
     **dict.fromkeys(("online", "offline"), (str, "a word")),
+    "enum": (Mapping, "what is reported and what it means"),
     "momentary": (bool, "true or false"),
     "detail": (Mapping, "names and their paths in the JSON"),
     "get_payload": (str, "a payload as text"),

@@ -27,10 +27,10 @@ from gateway.domain.utilization import Usage, UtilizationState
 OPEN = [state for state in CallState if state is not CallState.CLEARED]
 
 
-def exposed(parts: Gateway, journal: JournalShown) -> bytes:
-    """The text of all metrics at this moment."""
+def exposed(parts: Gateway, journal: JournalShown, tasks: int) -> bytes:
+    """The text of all metrics at this moment; `tasks` are those in the event loop."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Everything(parts, journal))
+    registry.register(_Everything(parts, journal, tasks))
     return generate_latest(registry)
 
 
@@ -40,6 +40,7 @@ class _Everything(Collector):
 
     parts: Gateway
     journal: JournalShown
+    tasks: int
 
     def describe(self) -> Iterable[Metric]:
         """Nothing: the registry is made for one answer."""
@@ -56,6 +57,7 @@ class _Everything(Collector):
         faults = Counter(fault.reason.code for fault in views.state.all(Fault))
         yield _gauge("faults_open", "Open faults.", "code", faults)
         yield from self._loop()
+        yield _one("tasks", "Tasks in the event loop.", self.tasks)
         yield _one("storage_lost", "1 while the store is lost.", int(bool(views.storage_lost())))
         yield from self._clock()
         yield self._facilities()

@@ -23,4 +23,5 @@ MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 async def metrics(parts: Parts, _: Staff) -> Response:
     """Counted since the start; a scraper sends a token like everybody else."""
     exposition = await asyncio.to_thread(import_module, "gateway.api.exposition")
-    return Response(exposition.exposed(parts, await journal_of(parts)), media_type=MEDIA_TYPE)
+    journal, tasks = await journal_of(parts), len(asyncio.all_tasks())
+    return Response(exposition.exposed(parts, journal, tasks), media_type=MEDIA_TYPE)

@@ -82,7 +82,7 @@ async def test_a_press_is_told_at_its_first_active_sample_and_a_door_after_it_se
     (pressed_s, press), (opened_s, door) = listener.edges
     assert press == PointEdge(PointRef("board", "input_2"), True)
     assert door == PointEdge(PointRef("board", "input_1"), True)
-    assert opened_s - pressed_s >= 0.1
+    assert opened_s - pressed_s > 0.1 - 0.001  # the driver counts whole milliseconds
     assert listener.value("board/input_1") is True
 
 

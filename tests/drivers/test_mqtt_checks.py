@@ -59,6 +59,7 @@ LEASE = SetpointSpec(SetpointKind.LEASE, length_ms=5_000)
         (one_row({"topic": 7}), "points.p.topic: found 7, expected a topic"),
         (one_row({"topic": "a", "path": 3}), "points.p.path: found 3, expected keys joined"),
         (one_row({"topic": "a", "enum": {"ON": 1}}), "points.p.enum.ON: found 1, expected a value"),
+        (one_row({"topic": "a", "enum": None}), "points.p.enum: found None, expected what is rep"),
         (one_row({"topic": "a", "enum": []}), "points.p.enum: found []"),
         (one_row({"topic": "a", "momentary": True}), "points.p.enum: found none, expected what"),
         (one_row({"topic": "a", "scale": "x"}), "points.p.scale: found 'x', expected a number of"),
