@@ -20,6 +20,7 @@ from config.files import digest_of
 from config.site import load_site
 from drivers.registry import kinds
 from gateway.api.desk import Desk
+from gateway.domain.clock import ClockStatus
 from gateway.domain.errors import ConfigError, GatewayError, StoreError
 from gateway.domain.events import SiteChanged, Started, Stopping
 from gateway.domain.faults import Health
@@ -116,7 +117,7 @@ class Gateway:
         digest, away_ms = digest_of(self._options.site), self.clock.away_ms()
         self._step.site_digest = digest
         self.engine.start(self._head, self.drivers)
-        started = Started(VERSION, self.latch.found, digest, away_ms)
+        started = Started(VERSION, self.latch.found, digest, away_ms, self.clock.machine)
         self.engine.tell(started, self.latch.found_durable)
         if self._clock_moved is not None:
             self.engine.clock_changed(self._clock_moved)
@@ -194,7 +195,8 @@ class Gateway:
         keeper = Housekeeping(self.store, RetentionPolicy(settings.retention_days, reader))
 
         def tidy() -> Position | None:
-            keeper.tidy(self.clock.now())
+            clock = self.engine.state.get(ClockStatus, "clock") or ClockStatus()
+            keeper.tidy(clock.settled(self.clock.now()))
             return self.store.journal.head()
 
         while True:

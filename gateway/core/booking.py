@@ -9,7 +9,7 @@ enforced ── holder comes ──▶ checked_in ──▶ ended
 from dataclasses import replace
 from typing import Any
 
-from gateway.core import arrival, grace, occupancy, outlets, overlaps, quotas
+from gateway.core import arrival, grace, occupancy, outlets, overlaps, quotas, timekeeping
 from gateway.core.draft import Draft
 from gateway.domain.bookings import Booking, BookingStatus, Terms
 from gateway.domain.events import BookingItem
@@ -132,7 +132,7 @@ def _due_wall_ms(draft: Draft, booking: Booking) -> int:
             over_ms = terms.end_ms + settings.return_after_end_ms
             if draft.now.wall_ms < over_ms or _stays_untold(draft, booking):
                 return over_ms
-            return terms.end_ms + settings.keep_ended_ms
+            return timekeeping.kept_until_ms(draft, terms.end_ms + settings.keep_ended_ms)
         case _:
             pass
     return min(times)
@@ -271,9 +271,9 @@ def _stays_untold(draft: Draft, booking: Booking) -> bool:
 
 
 def _forget(draft: Draft, booking: Booking, _: Facility) -> None:
-    keep_ms = draft.site.settings.booking.keep_ended_ms
+    until_ms = booking.terms.end_ms + draft.site.settings.booking.keep_ended_ms
     over = booking.status is BookingStatus.ENDED
-    if over and draft.now.wall_ms >= booking.terms.end_ms + keep_ms:
+    if over and draft.now.wall_ms >= timekeeping.kept_until_ms(draft, until_ms):
         draft.drop(Booking, booking.id)
 
 

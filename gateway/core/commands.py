@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from gateway.core import access, answering, passage, plugging
+from gateway.core import access, answering, passage, plugging, timekeeping
 from gateway.core.draft import Draft
 from gateway.domain.bookings import CommandSeen
 from gateway.domain.charging import Limits, Wish
@@ -67,13 +67,16 @@ def restarted(draft: Draft) -> None:
 
 def due(draft: Draft, seen: CommandSeen) -> None:
     """An id is kept until its expiry and a day more."""
-    if draft.now.trusted and draft.now.wall_ms >= seen.expires_ms + DAY_MS:
+    wait_ms = due_in_ms(draft, seen)
+    if wait_ms is not None and wait_ms <= 0:
         draft.drop(CommandSeen, seen.id)
 
 
 def due_in_ms(draft: Draft, seen: CommandSeen) -> int | None:
     """How long until `due` is worth asking."""
-    return seen.expires_ms + DAY_MS - draft.now.wall_ms if draft.now.trusted else None
+    if not draft.now.trusted:
+        return None
+    return timekeeping.kept_until_ms(draft, seen.expires_ms + DAY_MS) - draft.now.wall_ms
 
 
 def _refusal(draft: Draft, event: CommandReceived) -> Reason | None:

@@ -10,15 +10,14 @@ from gateway.core import (
     grace,
     overlaps,
     supervision,
+    timekeeping,
     utilization,
 )
 from gateway.core.draft import Draft
 from gateway.core.durations import carried
-from gateway.core.faults import set_fault
 from gateway.domain.calls import CallPointStatus
 from gateway.domain.events import ClockChanged, SiteChanged, Started, Stopping
 from gateway.domain.now import Elapsed
-from gateway.domain.reasons import reason
 from gateway.domain.records import Fact
 
 
@@ -35,7 +34,7 @@ def started(draft: Draft, event: Started) -> None:
     for id_ in draft.site.safety.call_points:
         status = draft.get(CallPointStatus, id_) or CallPointStatus(id_)
         draft.put(replace(status, watched=Elapsed.started(draft.now)))
-    _judge_clock(draft)
+    timekeeping.started(draft, event)
     supervision.forget_gone(draft)
     grace.nothing_seen(draft)
     doors.restarted(draft)
@@ -52,17 +51,7 @@ def stopping(draft: Draft, event: Stopping) -> None:
 
 def clock_changed(draft: Draft, event: ClockChanged) -> None:
     """The wall clock was stepped, or its trust changed. Only the present is judged by it."""
-    now = draft.now
-    draft.record(
-        Fact.CLOCK_CHANGED, step_ms=event.step_ms, source=event.source, trust=now.trust.value
-    )
-    _judge_clock(draft)
-    if now.trusted and not event.trusted_before and event.step_ms:
-        # Every record of this boot that was stamped without trust is off by the step.
-        draft.record(
-            Fact.CLOCK_CORRECTED, boot=now.boot, before_mono_ms=now.mono_ms, add_ms=event.step_ms
-        )
-    grace.nothing_seen(draft)
+    timekeeping.changed(draft, event)
     utilization.clock_changed(draft, event)
 
 
@@ -73,7 +62,3 @@ def site_changed(draft: Draft, event: SiteChanged) -> None:
     for facility in draft.site.facilities:
         overlaps.resolve(draft, facility)
     utilization.look_at_all(draft)
-
-
-def _judge_clock(draft: Draft) -> None:
-    set_fault(draft, "clock", reason("clock_lost"), not draft.now.trusted)

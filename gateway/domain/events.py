@@ -140,13 +140,15 @@ class DeadlineReached:
 class Started:
     """The gateway started. `latched` are presses in the call latch that the journal lacks.
 
-    `away_ms`: since the last trusted time before; None where nobody can tell.
+    `away_ms`: since the last trusted time before; None where nobody can tell. `machine`: the boot
+    of the machine, "" if not known; within one monotonic time goes on.
     """
 
     version: str
     latched: tuple[PointRef, ...] = ()
     site_digest: str = ""
     away_ms: int | None = None
+    machine: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from gateway.domain.charging import (
     MeterStatus,
     OutletStatus,
 )
+from gateway.domain.clock import ClockStatus
 from gateway.domain.entity import Entity
 from gateway.domain.faults import DeviceStatus, Fault
 from gateway.domain.quotas import Hold, Quota
@@ -35,6 +36,7 @@ KINDS: dict[str, type[Entity]] = {
         ChargingSession,
         CircuitLoad,
         CircuitStatus,
+        ClockStatus,
         CommandSeen,
         Credential,
         DeviceStatus,

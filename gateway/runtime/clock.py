@@ -90,6 +90,11 @@ class SystemClock:
         """How far wall time is believed, why, and since when."""
         return self._discipline.standing(self._source.mono_ms())
 
+    @property
+    def machine(self) -> str:
+        """The boot of the machine, "" if not known."""
+        return self._source.machine_boot()
+
     def poll(self) -> ClockChanged | None:
         """Look at the system's time; what changed since the last look, if anything that matters."""
         return self._discipline.observe(self._sample())

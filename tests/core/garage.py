@@ -78,18 +78,19 @@ class Garage(World):
         limit_a: int = 40,
         at: str = "2026-03-02 09:00",
         *,
+        zone: str = "Asia/Shanghai",
         meter: str = "",
         **charger_more: Any,
     ) -> None:
         limit = (limit_a * 1_000,) * 3
         metered = (ref(meter),) if meter else ()
         feeder = Circuit("garage", "building", limit, breaker=ref("panel/breaker"), meter=metered)
-        zone = FireZone("shed", "building", ref("panel/smoke"), (), outlets=("car1", "car2"))
+        shed = FireZone("shed", "building", ref("panel/smoke"), (), outlets=("car1", "car2"))
         chargers = [charger("car1", **charger_more), charger("car2", **charger_more)]
         bikes = [station("bike1"), station("bike2")]
         self.cars = {one.id: Car() for one in (*chargers, *bikes)}
-        site = court(facilities=[*chargers, *bikes], circuits=[feeder], fire_zones=[zone])
-        super().__init__(site, at)
+        parts = {"facilities": [*chargers, *bikes], "circuits": [feeder], "fire_zones": [shed]}
+        super().__init__(court(zone=zone, **parts), at)
         for id_ in self.cars:
             self.seen(id_, 0)
         self.look()

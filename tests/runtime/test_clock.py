@@ -5,53 +5,17 @@ import os
 import subprocess
 import sys
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from fixtures.clock import NOON_MS, Machine
 
 from gateway.domain.events import ClockChanged
 from gateway.domain.now import DAY_MS, HOUR_MS, MINUTE_MS, Basis, ClockStanding, Trust
 from gateway.runtime.clock import LinuxTime, SystemClock, VouchedTime, system_time
 
-NOON_MS = 1_750_000_000_000
 SYNCHRONISED, HOLDOVER, UNTRUSTED = Trust.SYNCHRONISED, Trust.HOLDOVER, Trust.UNTRUSTED
-
-
-@dataclass
-class Machine:
-    """A machine's clocks, which run only when told to."""
-
-    wall: int = NOON_MS
-    mono: int = 1_000
-    synced: bool = False
-    rtc: int | None = None
-    boot: str = "machine-1"
-    word: Basis = Basis.KERNEL
-    rtc_reads: list[int] = field(default_factory=list)
-
-    def run(self, ms: int) -> "Machine":
-        self.wall += ms
-        self.mono += ms
-        if self.rtc is not None:
-            self.rtc += ms
-        return self
-
-    def mono_ms(self) -> int:
-        return self.mono
-
-    def clocks(self) -> tuple[int, int]:
-        return self.mono, self.wall
-
-    def synchronised(self) -> bool:
-        return self.synced
-
-    def rtc_ms(self) -> int | None:
-        self.rtc_reads.append(self.mono)
-        return self.rtc
-
-    def machine_boot(self) -> str:
-        return self.boot
 
 
 def clock_of(machine: Machine, meta: dict[str, str] | None = None) -> SystemClock:
