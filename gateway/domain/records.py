@@ -108,7 +108,7 @@ _USAGE = frozenset(
     | {Fact.ENERGY_UNATTRIBUTED, Fact.METER_SEGMENT}
     | {Fact.BUCKET_CLOSED, Fact.BUCKET_AMENDED}
 )
-_TELEMETRY = frozenset({Fact.PRESENCE_BEGAN, Fact.PRESENCE_ENDED, Fact.OUTLET_STATUS})
+TELEMETRY = frozenset({Fact.PRESENCE_BEGAN, Fact.PRESENCE_ENDED, Fact.OUTLET_STATUS})
 
 
 def retention_of(fact: Fact) -> Retention:
@@ -117,7 +117,7 @@ def retention_of(fact: Fact) -> Retention:
         return Retention.CALL
     if fact in _USAGE:
         return Retention.USAGE
-    return Retention.TELEMETRY if fact in _TELEMETRY else Retention.AUDIT
+    return Retention.TELEMETRY if fact in TELEMETRY else Retention.AUDIT
 
 
 @dataclass(frozen=True, slots=True)

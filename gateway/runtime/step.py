@@ -12,6 +12,7 @@ Rules, sans-I/O:
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 
 from gateway.core.deadlines import TIMED, next_due_ms
 from gateway.core.decide import decide
@@ -24,7 +25,7 @@ from gateway.domain.events import Event, Stream
 from gateway.domain.now import Now
 from gateway.domain.points import PointRef, ReadingsView, Setpoint
 from gateway.domain.quotas import Quota
-from gateway.domain.records import Fact, Record
+from gateway.domain.records import TELEMETRY, Fact, Record
 from gateway.domain.site import Site
 from gateway.domain.state import Change, Decision, Drop, Put, Reply, State
 from gateway.domain.subjects import Credential, StandingRight, Subject
@@ -284,15 +285,14 @@ class Step:
         gathered.waiting = Released(durable=waiting.durable)
 
     def _drop_oldest(self) -> None:
-        """A bounded ring, calls last to go; how many went is one record at its start."""
+        """A bounded ring, telemetry first to go (U4), calls last; one record says how many went."""
         records = self._gathered.records
         told = records[0].record.fact is Fact.RECORDS_DROPPED and self._dropped > 0
         first = 1 if told else 0
-        oldest = next(
-            (n for n, stamped in enumerate(records) if n >= first and not stamped.record.urgent),
-            first,
-        )
-        now = records.pop(oldest).now
+        kept = [(n, stamped.record) for n, stamped in enumerate(records) if n >= first]
+        telemetry = (n for n, record in kept if record.fact in TELEMETRY)
+        others = (n for n, record in kept if not record.urgent)
+        now = records.pop(next(chain(telemetry, others, [first]))).now
         self._dropped += 1
         count = {"count": self._dropped, "why": "storage lost"}
         records[:first] = [Stamped(Record(Fact.RECORDS_DROPPED, count), now)]

@@ -248,6 +248,24 @@ def test_a_date_with_hours_of_its_own_is_closed() -> None:
     assert minutes(world, "pool") == {"idle": 24 * 60 + 120, "closed": 22 * 60}
 
 
+def test_no_bucket_is_lost_while_the_store_is(world: World) -> None:
+    """U2, X1: what was closed meanwhile is written when there is a disk again, each once."""
+    world.at("10:00")
+    world.disk.broken = True
+    world.read("pir/terrace", True)
+    world.at("13:00")
+    world.mend_disk()
+    world.at("14:00")
+    world.commit()
+    written = [one.record for one in world.disk.records if one.record.fact is Fact.BUCKET_CLOSED]
+    held = [record.data for record in written if record.data["facility"] == "terrace"]
+    quarters = range(world.clock("09:00"), world.clock("13:45"), BUCKET_MS)
+    assert [data["start_ms"] for data in held] == list(quarters)
+    assert all(sum(data["spent_ms"].values()) == BUCKET_MS for data in held)
+    used = sum(data["spent_ms"].get("in_use_walk_in", 0) for data in held)
+    assert used == pytest.approx(3 * HOUR_MS + 45 * MINUTE_MS, abs=SECOND_MS)
+
+
 def test_an_absence_is_unknown_and_what_held_before_it_is_not(world: World) -> None:
     """A start knows until when the last one lived."""
     world.at("09:12")

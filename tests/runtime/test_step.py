@@ -4,9 +4,9 @@ from simulation.sites import small_site
 
 from gateway.domain.bookings import Booking, Terms
 from gateway.domain.entity import Entity
-from gateway.domain.events import CredentialPresented, PointEdge, Stopping
+from gateway.domain.events import CredentialPresented, PointEdge, ReadingsChanged, Stopping
 from gateway.domain.now import Now, Trust
-from gateway.domain.points import PointRef
+from gateway.domain.points import PointRef, Quality, Reading
 from gateway.domain.records import Fact, Position
 from gateway.domain.secret import Secret
 from gateway.domain.state import Reply
@@ -130,6 +130,21 @@ def test_unsaved_facts_are_a_bounded_ring_that_keeps_calls(monkeypatch) -> None:
     assert records[0].data["count"] == 20 + len(calls) - 4
     assert [s for s in site.step.unsaved() if s.record.urgent] == calls
     assert records[-1].fact is Fact.STOPPED
+
+
+def test_of_facts_that_no_store_holds_telemetry_goes_first(monkeypatch) -> None:
+    """U4, X1"""
+    monkeypatch.setattr(step_module, "UNSAVED_MAX", 5)
+    site = Site(lost="read-only")
+    for number in range(4):
+        site.tell(Stopping(f"{number}"))
+    seen = Reading(PointRef("board", "input_5"), True, Quality.GOOD, WALL_MS, 1_000)
+    site.step.readings.put(seen)
+    site.tell(ReadingsChanged((seen,)))
+    assert site.step.unsaved()[-1].record.fact is Fact.PRESENCE_BEGAN
+    site.tell(Stopping("4"))
+    facts = [stamped.record.fact for stamped in site.step.unsaved()]
+    assert facts == [Fact.RECORDS_DROPPED, *[Fact.STOPPED] * 4]
 
 
 def test_a_store_that_opens_with_less_is_brought_up_to_date() -> None:
