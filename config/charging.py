@@ -68,6 +68,9 @@ class CircuitFile(Strict):
     breaker: Reference | None = Field(
         default=None, description="A level whose false opens the circuit (rule C2)."
     )
+    energy: Reference | None = Field(
+        default=None, description="The register (Wh) of a meter over all outlets on it (rule C5)."
+    )
 
 
 class OutletPointsFile(Strict):
@@ -168,6 +171,7 @@ def circuit_of(id_: str, model: CircuitFile) -> Circuit:
         meter=refs(model.meter),
         soft_percent=model.soft_percent,
         breaker=_ref(model.breaker),
+        energy=_ref(model.energy),
     )
 
 

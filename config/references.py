@@ -107,15 +107,20 @@ def pointed_by(item: Item[Any]) -> Pointed:
             yield from _call_points(call_point)
         case FireZoneFile(input=text):
             yield ("input",), PointRef.parse(text), Use.FIRE
-        case CircuitFile(meter=meter, breaker=breaker):
-            yield from _points(("meter",), meter, Use.CIRCUIT_METER)
-            if breaker is not None:
-                yield ("breaker",), PointRef.parse(breaker), Use.BREAKER
+        case CircuitFile() as circuit:
+            yield from _circuit_points(circuit)
         case FacilityFile(sensors=sensors, outlet=outlet):
             for number, sensor in enumerate(sensors):
                 yield ("sensors", number, "point"), PointRef.parse(sensor.point), Use.SENSOR
             if outlet is not None:
                 yield from _outlet_points(outlet.points)
+
+
+def _circuit_points(circuit: CircuitFile) -> Pointed:
+    yield from _points(("meter",), circuit.meter, Use.CIRCUIT_METER)
+    for name, use in (("energy", Use.CIRCUIT_ENERGY), ("breaker", Use.BREAKER)):
+        if (text := getattr(circuit, name)) is not None:
+            yield (name,), PointRef.parse(text), use
 
 
 def _call_points(call_point: CallPointFile) -> Pointed:
@@ -261,6 +266,7 @@ FITS: Mapping[Use, tuple[str, str, Callable[[PointSpec], bool]]] = {
     Use.READER: ("edge: credential", "", lambda spec: spec.edge is Edge.CREDENTIAL),
     Use.OUTLET_READER: ("edge: credential", "", lambda spec: spec.edge is Edge.CREDENTIAL),
     Use.CIRCUIT_METER: ("a number of mA", "C4", lambda spec: spec.unit == "mA"),
+    Use.CIRCUIT_ENERGY: ("a number of Wh", "C5", lambda spec: spec.unit == "Wh"),
     Use.BREAKER: ("a level", "C2", _drives(SetpointKind.LEVEL)),
 }
 

@@ -19,6 +19,7 @@ from gateway.core import (
     occupancy,
     plugging,
     proposals,
+    residual,
     running,
     supervision,
     utilization,
@@ -97,6 +98,9 @@ def _outlets(draft: Draft, event: events.ReadingsChanged) -> None:
     found = dict.fromkeys(used.owner for used in read if used.use in _OUTLET_USES)
     if found:
         charging.look(draft, *(draft.site.facilities[id_] for id_ in found))
+    for used in read:
+        if used.use is Use.CIRCUIT_ENERGY:
+            residual.read(draft, draft.site.circuits[used.owner])
 
 
 def _reading(draft: Draft, reading: Reading) -> None:

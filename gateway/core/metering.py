@@ -8,7 +8,7 @@
 
 from dataclasses import replace
 
-from gateway.core import outlets, tariffs, utilization
+from gateway.core import outlets, residual, tariffs, utilization
 from gateway.core.draft import Draft
 from gateway.core.faults import close_fault, set_fault
 from gateway.domain.charging import (
@@ -128,6 +128,7 @@ def _moved(
 def _count(draft: Draft, facility: Facility, status: MeterStatus, value: int, step: int) -> None:
     """The register moved as it may."""
     utilization.metered(draft, facility, step)
+    residual.counted(draft, facility, step)
     session = _taking(draft, facility)
     if session is not None and session.segments:
         latest = replace(session.segments[-1], latest_wh=value)

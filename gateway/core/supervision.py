@@ -97,7 +97,7 @@ def forget_gone(draft: Draft) -> None:
     """Faults about what the site no longer has are over."""
     site = draft.site
     known = {"store", "clock", *site.places, *site.doors, *site.facilities}
-    known |= {*site.equipment.links, *site.equipment.devices}
+    known |= {*site.equipment.links, *site.equipment.devices, *site.circuits}
     known |= {*site.safety.call_points, *site.safety.fire_zones}
     for fault in draft.all(Fault):
         device, slash, _ = fault.about.partition("/")

@@ -368,3 +368,17 @@ class CircuitLoad:
     toward_ma: PerPhase
     since: tuple[Elapsed, ...]  # of each phase
     metered_ma: PerPhase = NO_CURRENT  # what the meter said last
+
+
+@dataclass(frozen=True, slots=True)
+class CircuitEnergy:
+    """What a circuit's meter counted in this period, and the outlets' own meters under it (C5)."""
+
+    kind: ClassVar[str] = "circuit_energy"
+    indexed: ClassVar[tuple[str, ...]] = ()
+    id: str  # the circuit
+    latest_wh: int
+    since: Elapsed  # the period
+    moved: Elapsed  # since its register last moved
+    metered_wh: int = 0
+    outlets_wh: int = 0

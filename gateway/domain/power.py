@@ -52,6 +52,7 @@ class Circuit:
     meter: tuple[PointRef, ...] = ()
     soft_percent: int = 90  # no switched load starts above it
     breaker: PointRef | None = None  # a level: false opens it (C2)
+    energy: PointRef | None = None  # the register (Wh) of a meter over all that hangs on it (C5)
 
 
 def upwards(circuits: Mapping[str, Circuit], circuit: str) -> Iterator[Circuit]:

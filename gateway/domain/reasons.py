@@ -159,6 +159,10 @@ _SENTENCES: dict[str, tuple[str, str]] = {
         "{outlet}接受了限流却未遵守。",
         "{outlet} takes its limit and draws more: the circuit counts what it draws.",
     ),
+    "residual": (
+        "回路{circuit}的总表与各分表之差超过5%。",
+        "The meter of circuit {circuit} and those under it differ by more than 5 %.",
+    ),
     "meter_unread": ("{outlet}的电表没有读数。", "The meter of {outlet} is not read."),
     "meter_stuck": (
         "{outlet}的电表读数在用电时不变。",

@@ -67,6 +67,7 @@ class Fact(StrEnum):
     HAZARD_RESET = "outlet.hazard_reset"
     BREAKER_OPENED = "circuit.opened"
     BREAKER_CLOSED = "circuit.closed"
+    RESIDUAL = "circuit.residual"
     # utilization (U2)
     BUCKET_CLOSED = "utilization.bucket"
     BUCKET_AMENDED = "utilization.amended"
@@ -105,7 +106,7 @@ _USAGE = frozenset(
     {Fact.VISIT_OPENED, Fact.VISIT_CLOSED, Fact.BOOKING_CHECKED_IN, Fact.BOOKING_NO_SHOW}
     | {Fact.BOOKING_ENDED, Fact.OVERSTAY}
     | {Fact.SESSION_STARTED, Fact.SESSION_ENDED, Fact.SESSION_COMPLETED}
-    | {Fact.ENERGY_UNATTRIBUTED, Fact.METER_SEGMENT}
+    | {Fact.ENERGY_UNATTRIBUTED, Fact.METER_SEGMENT, Fact.RESIDUAL}
     | {Fact.BUCKET_CLOSED, Fact.BUCKET_AMENDED}
 )
 TELEMETRY = frozenset({Fact.PRESENCE_BEGAN, Fact.PRESENCE_ENDED, Fact.OUTLET_STATUS})

@@ -9,6 +9,7 @@ from gateway.domain.bookings import Authority, Booking, CommandSeen
 from gateway.domain.calls import Call, CallPointStatus, FireLatch
 from gateway.domain.charging import (
     ChargingSession,
+    CircuitEnergy,
     CircuitLoad,
     CircuitStatus,
     MeterStatus,
@@ -34,6 +35,7 @@ KINDS: dict[str, type[Entity]] = {
         Call,
         CallPointStatus,
         ChargingSession,
+        CircuitEnergy,
         CircuitLoad,
         CircuitStatus,
         ClockStatus,

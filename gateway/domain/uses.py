@@ -36,6 +36,7 @@ class Use(StrEnum):
     OUTLET = "outlet"  # what an outlet's state, power and energy are read from
     OUTLET_READER = "outlet_reader"
     CIRCUIT_METER = "circuit_meter"
+    CIRCUIT_ENERGY = "circuit_energy"
     BREAKER = "breaker"
 
 
@@ -94,6 +95,8 @@ def _all_uses(site: Site) -> Iterator[tuple[PointRef, Used]]:
     for circuit in site.circuits.values():
         for ref in circuit.meter:
             yield ref, Used(Use.CIRCUIT_METER, circuit.id)
+        if circuit.energy is not None:
+            yield circuit.energy, Used(Use.CIRCUIT_ENERGY, circuit.id)
         if circuit.breaker is not None:
             yield circuit.breaker, Used(Use.BREAKER, circuit.id)
     for call_point in site.safety.call_points.values():
