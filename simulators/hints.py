@@ -14,23 +14,23 @@ PAST_DAYS = 7
 PAIR = 48  # columns of a terminal that a command takes
 
 
-def hints(demo: Demo, width: int) -> Group:
-    """People, and commands to type."""
+def hints(demo: Demo, width: int, rows: int | None = None) -> Group:
+    """People, and commands to type, in so many rows at most."""
     first = Text(no_wrap=True, overflow="ellipsis")
     first.append("TRY IT   ", "bold").append("in another terminal, first  ")
     first.append(f". {demo.env}", "cyan")
     first.append("   Ctrl-C here ends all of it", "dim")
     pins = "  ".join(f"{name} {pin}" for name, pin in {**PEOPLE, **STAFF}.items())
-    return Group(first, Text.assemble("PINs     ", pins), _commands(demo, width))
+    return Group(first, Text.assemble("PINs     ", pins), _commands(demo, width, rows))
 
 
-def _commands(demo: Demo, width: int) -> Table:
+def _commands(demo: Demo, width: int, rows: int | None) -> Table:
     """Side by side, as many as there is room for."""
     texts = [Text(one, style="cyan", no_wrap=True, overflow="ellipsis") for one in _texts(demo)]
     across = max(1, width // PAIR)
     down = -(-len(texts) // across)
     table = Table.grid(padding=(0, 2, 0, 0))
-    for row in range(down):
+    for row in range(down)[:rows]:
         table.add_row(*texts[row::down])
     return table
 

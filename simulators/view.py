@@ -25,6 +25,7 @@ REFRESH_S = 0.5
 USED_EVERY_S = 20.0
 TURN_S = 8.0
 WIDE = 190
+HINTS_HEAD, HINTS_LEAST = 2, 3  # lines above the commands to try, and of them at least
 PATHS = (
     *("status", "doors", "facilities", "outlets", "circuits"),
     *("fire-zones", "calls", "devices", "faults"),
@@ -92,15 +93,18 @@ def screen(demo: Demo, seen: Seen, console: Console) -> RenderableType:
         return Text(f"{demo.site.id}: the gateway is starting …")
     width = console.width
     rooms, charging = panels.doors(demo, seen, width), _charging(demo, seen, width)
-    state, help_ = panels.equipment(seen), hints(demo, width)
+    state = panels.equipment(seen)
     if width >= WIDE:
         pair = Table.grid(padding=(0, 3, 0, 0))
         pair.add_row(Group(rooms, "", state), charging)
-        parts: list[RenderableType] = [pair, help_]
+        parts: list[RenderableType] = [pair]
     else:
-        parts = [rooms, charging, state, help_]
+        parts = [rooms, charging, state]
     top = [panels.head(demo, seen), *panels.fire(seen), panels.calls(seen), panels.keypads(demo)]
-    return _fitted(console, Group(*top), parts)
+    left = console.height - sum(_lines(console, part) + 1 for part in (Group(*top), *parts))
+    rows = left - HINTS_HEAD - 1
+    help_ = hints(demo, width, rows if rows >= HINTS_LEAST else None)  # else on a page of their own
+    return _fitted(console, Group(*top), [*parts, help_])
 
 
 def _charging(demo: Demo, seen: Seen, width: int) -> RenderableType:
@@ -112,14 +116,19 @@ def _charging(demo: Demo, seen: Seen, width: int) -> RenderableType:
     )
 
 
+def _lines(console: Console, part: RenderableType) -> int:
+    """How many lines of this terminal a part takes."""
+    return len(console.render_lines(part, pad=False))
+
+
 def _fitted(
     console: Console, head: RenderableType, parts: Sequence[RenderableType]
 ) -> RenderableType:
     """The parts below one another, or as many at a time as there is room for."""
     pages: list[list[RenderableType]] = [[]]
-    room = left = console.height - len(console.render_lines(head, pad=False)) - 2
+    room = left = console.height - _lines(console, head) - 2
     for part in parts:
-        lines = len(console.render_lines(part, pad=False))
+        lines = _lines(console, part)
         if lines > left and pages[-1]:
             pages.append([])
             left = room
