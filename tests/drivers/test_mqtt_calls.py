@@ -153,3 +153,16 @@ async def test_trying_a_device_by_hand_takes_no_call_from_the_gateway(
     wire.say(TOPIC, PRESS)
     async with Rig(broker, [SOS]).running() as later:
         await until(lambda: later.sink.edges)
+
+
+async def test_a_button_that_says_null_then_emergency_then_nothing_calls_once(
+    broker: Broker, wire: Wire
+) -> None:
+    """E1: as real buttons do within a second, with their state beside it each time."""
+    async with Rig(broker, [SOS]).running() as rig:
+        for action in (None, "emergency", "", None):
+            wire.say(TOPIC, {"action": action, "battery": 88, "linkquality": 90})
+        wire.say(TOPIC, {"action": "", "battery": 40})
+        await until(lambda: rig.sink.value("sos/battery") == 40)
+    assert [edge.count for edge in rig.sink.edges] == [1]
+    assert not rig.sink.counts["garbage"]
