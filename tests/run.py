@@ -19,6 +19,7 @@ BIN = Path(sys.executable).parent
 
 PYTEST = [str(BIN / "python"), "-m", "pytest"]
 PROOF = [*PYTEST, "-s"]  # with the figures seen
+PARTITIONS = "tests/uplink/test_partitions.py"
 
 # State machines: 40 steps a life, 200,000 steps in all.
 ANY_ORDER = ["tests/core/test_any_order.py", "tests/core/test_charging_any_order.py"]
@@ -49,7 +50,7 @@ PARTS: dict[str, Part] = {
     "runtime": Part(30, [*PYTEST, "tests/runtime"]),
     "store": Part(60, [*PYTEST, "tests/store"]),
     "security": Part(20, [*PYTEST, "tests/security"]),
-    "uplink": Part(90, [*PYTEST, "tests/uplink"]),
+    "uplink": Part(90, [*PYTEST, "tests/uplink", "--ignore", PARTITIONS]),
     "api": Part(120, [*PYTEST, "tests/api"]),
     "fuzz corpus": Part(30, [*PYTEST, "tests/fuzz"]),
     "simulation": Part(120, [*PYTEST, "tests/simulation"]),
@@ -57,6 +58,7 @@ PARTS: dict[str, Part] = {
     "power cuts": Part(240, [*PROOF, "tests/proof/test_power_cuts.py"]),
     "I/O errors": Part(240, [*PROOF, "tests/proof/test_io_errors.py"]),
     "kill -9": Part(240, [*PROOF, "tests/proof/test_kill.py"], waits=True),
+    "partitions": Part(180, [*PROOF, PARTITIONS], waits=True),
     "full disk": Part(90, [*PROOF, "tests/proof/test_full_disk.py"], waits=True),
     "slow card": Part(150, [*PROOF, "tests/proof/test_slow_card.py"], waits=True),
     "soak": Part(120, [*PROOF, "tests/proof/test_soak.py"], waits=True),
@@ -78,6 +80,7 @@ PROOFS: dict[str, Part] = {
     "soak": replace(PARTS["soak"], budget=3_700, sizes={"PROOF_SOAK_S": "3600"}),
     "power cuts": replace(PARTS["power cuts"], budget=2_400, sizes={"PROOF_CUTS": "100000"}),
     "I/O errors": replace(PARTS["I/O errors"], budget=480, sizes={"PROOF_ERRORS": "2"}),
+    "partitions": replace(PARTS["partitions"], budget=900, sizes={"PROOF_SCHEDULES": "2000"}),
     "kill -9": replace(PARTS["kill -9"], budget=2_000, sizes={"PROOF_KILL_S": "1800"}),
 }
 

@@ -82,3 +82,13 @@ def requests(buffer: bytearray) -> Iterator[bytes]:
             return
         yield bytes(buffer[6:end])
         del buffer[:end]
+
+
+def encoded(packet: Packet, *, again: bool = False) -> bytes:
+    """A packet as it goes over the wire; `again` marks a message as handed over once more."""
+    head, left = bytearray([packet.kind << 4 | packet.flags | 8 * again]), len(packet.body)
+    while True:
+        left, digit = left >> 7, left & 127
+        head.append(digit | 128 if left else digit)
+        if not left:
+            return bytes(head) + packet.body
