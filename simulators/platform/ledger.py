@@ -75,6 +75,18 @@ class Ledger:
         """The records of the present epoch, in order."""
         return self.current.entries if self.current else []
 
+    def used(self, quota: str, unit: str) -> int:
+        """Where the odometer of a quota stands by the records that are booked, of any epoch."""
+        said = (
+            each
+            for book in self.books.values()
+            for entry in book.entries
+            for each in entry.data.get("quotas", ())
+        )
+        return max(
+            (each.get(f"used_{unit}", 0) for each in said if each["quota"] == quota), default=0
+        )
+
     def take(self, payload: bytes, *, urgent: bool) -> dict[str, Any] | None:
         """Book a batch; the acknowledgement, None if nothing in it could be read."""
         found = (self._read(event, urgent) for event in self._events(payload))

@@ -168,6 +168,14 @@ class Platform:
             items.append({"kind": "card", "id": f"{name}-card", "subject": name, "card": card})
         return self.change("subjects", items)
 
+    def quota(self, name: str, subject: str, paid: int, of: str = "energy", **more: Any) -> Waiting:
+        """What is left of all that was paid (Wh, or ms of time), by the records booked so far."""
+        unit = "wh" if of == "energy" else "ms"
+        used = self.ledger.used(name, unit)
+        figures = {f"left_{unit}": max(0, paid - used), f"used_{unit}": used}
+        item = {"kind": f"{of}_quota", "id": name, "subject": subject, **figures, **more}
+        return self.change("subjects", [item])
+
     def right(self, name: str, subject: str, targets: list[str], **more: Any) -> Waiting:
         """A standing right; `more` are hours, from_ms, until_ms."""
         return self.change("rights", [{"id": name, "subject": subject, "targets": targets, **more}])
