@@ -24,6 +24,8 @@ PARTITIONS = "tests/uplink/test_partitions.py"
 # State machines: 40 steps a life, 200,000 steps in all.
 ANY_ORDER = ["tests/core/test_any_order.py", "tests/core/test_charging_any_order.py"]
 
+FEEDER = "tests/simulation/test_feeder.py"
+
 
 @dataclass(frozen=True)
 class Part:
@@ -53,7 +55,8 @@ PARTS: dict[str, Part] = {
     "uplink": Part(90, [*PYTEST, "tests/uplink", "--ignore", PARTITIONS]),
     "api": Part(120, [*PYTEST, "tests/api"]),
     "fuzz corpus": Part(30, [*PYTEST, "tests/fuzz"]),
-    "simulation": Part(120, [*PYTEST, "tests/simulation"]),
+    "simulation": Part(120, [*PYTEST, "tests/simulation", f"--ignore={FEEDER}"]),
+    "feeder": Part(120, [*PYTEST, FEEDER], sizes={"PROOF_FEEDER_STEPS": "1000"}),
     "end to end": Part(180, [*PYTEST, "tests/end_to_end"]),
     "power cuts": Part(240, [*PROOF, "tests/proof/test_power_cuts.py"]),
     "I/O errors": Part(240, [*PROOF, "tests/proof/test_io_errors.py"]),
