@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: demo test prove lint bench clean system-test
+.PHONY: demo test prove mutants lint bench clean system-test
 
 demo: $(VENV)/.run
 	@$(BIN)/commons demo
@@ -14,6 +14,9 @@ test: $(VENV)/.dev system-test
 
 prove: $(VENV)/.dev system-test
 	@$(BIN)/python tests/run.py --prove
+
+mutants: $(VENV)/.dev
+	@$(BIN)/python tests/mutants/run.py
 
 lint: $(VENV)/.dev
 	@$(BIN)/python tests/run.py lint types layering

@@ -48,6 +48,7 @@ PARTS: dict[str, Part] = {
     "any order": Part(
         600, [*PYTEST, *ANY_ORDER], sizes={"PROOF_LIVES": "4500", "PROOF_CHARGING_LIVES": "500"}
     ),
+    "mutants": Part(20, [*PYTEST, "tests/mutants"]),
     "drivers": Part(90, [*PYTEST, "tests/drivers"]),
     "runtime": Part(30, [*PYTEST, "tests/runtime"]),
     "store": Part(60, [*PYTEST, "tests/store"]),
