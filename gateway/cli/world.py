@@ -1,4 +1,4 @@
-"""What the core decides, off the site: an incident replayed from what a gateway recorded."""
+"""What the core decides, off the site: an incident replayed, or a world lived from a seed."""
 
 import gzip
 import json
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gateway.cli.options import AsJson, DataFolder, SiteFolder, fail, loaded_site
+from gateway.cli.options import WRONG_USE, AsJson, DataFolder, fail, loaded_site
 
 if TYPE_CHECKING:
     from gateway.runtime.replay import Recording
@@ -39,16 +39,50 @@ def ring(
     print(f"{target}: {inputs:,} inputs in {recordings} recordings. It names persons, no secret.")
 
 
-def world(
-    replay: Annotated[Path, typer.Option(help=RINGS)],
-    site: SiteFolder,
+def world(  # noqa: PLR0913, PLR0917 (options, each by its name)
+    seed: Annotated[int, typer.Option(help="What picks everything.")] = 1,
+    days: Annotated[float, typer.Option(min=0.1, help="How long it lives.")] = 7,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Show the world as it stands at its end.")
+    ] = False,
+    replay: Annotated[Path | None, typer.Option(help=RINGS)] = None,
+    site: Annotated[Path | None, typer.Option(help="The site that the ring is of.")] = None,
     every: Annotated[bool, typer.Option("--all", help="Also what changed nothing.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Replay an incident: decision by decision, what the core saw, stated and set, and why.
+    """Live simulated days from a seed, or replay an incident through the core.
 
-    Ends with 1 if this code decides otherwise than the gateway did.
+    A world has troubles, and an auditor who knows the truth: ends with 1 if a rule was broken. The
+    same seed and days live the same life; `trace` is the hash over all events and records.
+
+    A replay shows decision by decision what the core saw, stated and set, and why: ends with 1 if
+    this code decides otherwise than the gateway did.
     """
+    if replay is None:
+        _live(seed, days, explain)
+    elif site is None:
+        fail("--replay needs --site: the folder of the site's files at that time", WRONG_USE)
+    else:
+        _replay(replay, site, every=every, as_json=as_json)
+
+
+def _live(seed: int, days: float, explain: bool) -> None:
+    from simulators.explain import explained  # noqa: PLC0415
+    from simulators.world import World  # noqa: PLC0415
+
+    lives = World(seed, days)
+    lived = lives.run()
+    print(
+        f"seed {seed}: {lived.days:.2f} days, {lived.events:,} events, {lived.records:,} records\n"
+        f"trace {lived.trace}"
+    )
+    if explain or lived.breach is not None:
+        print(explained(lives))
+    if lived.breach is not None:
+        fail(lived.breach)
+
+
+def _replay(replay: Path, site: Path, *, every: bool, as_json: bool) -> None:
     from gateway.cli.replayed import head, lines, plain  # noqa: PLC0415
     from gateway.runtime.replay import replay as replayed_of  # noqa: PLC0415
 

@@ -246,6 +246,7 @@ def _check_overstay(
     if not (stays or any(visit.leaving is None for visit in inside)):
         return
     draft.put(replace(room, overstay_of=booking.id))
+    draft.put(replace(draft.get(Booking, booking.id) or booking, overstayed=True))
     draft.record(
         Fact.OVERSTAY,
         why=reason("overstay", facility=facility.name.en),
@@ -265,9 +266,7 @@ def _return_over(draft: Draft, booking: Booking, facility: Facility) -> None:
 
 def _stays_untold(draft: Draft, booking: Booking) -> bool:
     """Somebody is inside by it, and the desk has not heard that they overstay."""
-    room = draft.get(RoomStatus, booking.facility)
-    told = room is not None and room.overstay_of == booking.id
-    return not told and bool(draft.where(Visit, "booking", booking.id))
+    return not booking.overstayed and bool(draft.where(Visit, "booking", booking.id))
 
 
 def _forget(draft: Draft, booking: Booking, _: Facility) -> None:

@@ -187,7 +187,8 @@ def _doubt(
     before = status.doubt
     if before is not None and not _read_after(draft, meter, before.since):
         return  # the same answer, looked at again
-    near_wh = _most_wh(outlet, meter, 10 * SECOND_MS)
+    waited_ms = before.since.at(draft.now) if before is not None else 0
+    near_wh = _most_wh(outlet, meter, waited_ms + 10 * SECOND_MS)
     again = before is not None and 0 <= value - before.value_wh <= near_wh
     times = before.times + 1 if before is not None and again else 1
     if times >= AGREE:

@@ -368,6 +368,8 @@ def _settle_vacancy(draft: Draft, facility: Facility) -> None:
     vacant = known and not draft.where(Visit, "facility", facility.id)
     if vacant and room.vacant is None:
         draft.put(replace(room, vacant=Elapsed.started(draft.now), overstay_of=None))
+        for booking in draft.where(Booking, "facility", facility.id):
+            draft.put(replace(booking, overstayed=False))  # who comes back is told of anew
     elif not vacant and room.vacant is not None:
         draft.put(replace(room, vacant=None))
 

@@ -49,6 +49,7 @@ class Booking:
     checked_in_ms: int | None = None
     warned: bool = False
     grace_observed: bool = True  # False once the grace time was not wholly seen (B6)
+    overstayed: bool = False  # the desk has heard that somebody stays by it (B7)
 
     @property
     def facility(self) -> str:

@@ -1,8 +1,8 @@
 """What flows in a feeder: the connectors that hang on it, and the building beside them.
 
 Rules: a meter's energy is the sum of what its connectors' own meters counted and what the
-building drew, to the last watt-second. A building's load is steady for a minute, never above what
-is declared for it, and follows from its seed, so that a day can be lived again.
+building drew, to the last watt-second. A building's load is steady for three minutes, never above
+what is declared for it, and follows from its seed, so that a day can be lived again.
 """
 
 from collections.abc import Sequence
@@ -14,6 +14,7 @@ from simulators.models.vehicles import NO_AMPS, VOLTS, Amps
 
 MINUTE_MS = 60_000
 MINUTES_A_DAY = 1_440
+STEADY_MINUTES = 3
 APPLIANCES = (0.35, 0.2, 0.1)  # kettle, washing machine, light: shares of what is declared
 
 
@@ -49,14 +50,14 @@ class Building:
 
     def _amps(self, minute: int) -> Amps:
         """By night a tenth of what is declared, by day what happens to be on."""
-        of = (minute // 3, self.most_a)
+        of = (minute // STEADY_MINUTES, self.most_a)
         if self._habit[0] != of:
             self._habit = (of, self._on(minute))
         l1, l2, l3 = (on + more for on, more in zip(self._habit[1], self.more_a, strict=True))
         return (l1, l2, l3)
 
     def _on(self, minute: int) -> Amps:
-        random = Random(f"{self._seed} {minute // 3}")  # noqa: S311  # a simulation
+        random = Random(f"{self._seed} {minute // STEADY_MINUTES}")  # noqa: S311  # a simulation
         awake = 420 <= minute % MINUTES_A_DAY < 1_380
         loads = []
         for most in self.most_a:

@@ -41,6 +41,7 @@ from gateway.domain.points import (
 from gateway.domain.profile import ValueKind
 from gateway.domain.site import Site
 from gateway.domain.uses import Use, uses
+from simulators.models.circuits import STEADY_MINUTES
 from simulators.town import Town, channel_of
 from simulators.virtual.actuators import act, fall_silent
 from simulators.virtual.gateway import VirtualGateway
@@ -48,13 +49,20 @@ from simulators.virtual.schedule import Schedule
 from simulators.virtual.watching import Reached, Watched, facility_devices, moved, reached
 
 DRIFT_MS = MINUTE_MS
-BUILDING_MS = 3 * MINUTE_MS
+BUILDING_MS = STEADY_MINUTES * MINUTE_MS
 FOUND_SILENT_MS = (2_000, 8_000)  # a few polls without an answer
 WRITE_MS = (5, 120)
 UNREACHED_MS = 1_000  # how long an unanswered write takes
 SETTLES_MS = 130
 WAKES_MS = 4_000  # a vehicle draws so soon after it may
 _OF_OUTLETS = (ChargingSession.kind, OutletStatus.kind)
+
+
+Latch = Callable[[PointRef], Callable[[], None]]
+
+
+def _no_latch(_ref: PointRef) -> Callable[[], None]:
+    return lambda: None
 
 
 class VirtualLinks:
@@ -65,6 +73,8 @@ class VirtualLinks:
         self.random = random
         self.drift_ms = DRIFT_MS
         self.cut: set[str] = set()  # links that are down
+        self.latch: Latch = _no_latch  # the call latch of the machine that the gateway runs on
+        self.acted: Callable[[Setpoint], None] = lambda _setpoint: None
         self.outcome: Callable[[Setpoint], WriteResult | None] = lambda _setpoint: None
         self._schedule = schedule
         self._gateway: VirtualGateway | None = None
@@ -86,7 +96,7 @@ class VirtualLinks:
             device.found = True
             self._forget(device)
         self._freshen()
-        self._schedule.after(BUILDING_MS, self._look_at_feeders)
+        self._plan_feeders()
         for link in self.town.site.equipment.links:
             up = Health.SILENT if link in self.cut else Health.ONLINE
             gateway.tell(LinkHealthChanged(link, up))
@@ -147,7 +157,13 @@ class VirtualLinks:
         if readings:
             gateway.tell(ReadingsChanged(tuple(readings)))
         for edge in edges:
-            gateway.tell(edge)
+            self.happened(edge)
+
+    def happened(self, edge: PointEdge) -> None:
+        """A device told a happening; a press is latched before anything else (DESIGN §5)."""
+        if self._gateway is not None and self.reaches(edge.ref.device):
+            called = any(used.use is Use.CALL for used in uses(self.town.site).get(edge.ref, ()))
+            self._gateway.tell(edge, durable=self.latch(edge.ref) if called else None)
 
     def refresh(self, event: Event) -> None:
         """What an event is about is polled just before (the rules above)."""
@@ -224,7 +240,13 @@ class VirtualLinks:
         """What else hangs on a feeder changes now and then."""
         if self._gateway is not None:
             self.look(*self.town.feeders)
-            self._schedule.after(BUILDING_MS, self._look_at_feeders)
+            self._plan_feeders()
+
+    def _plan_feeders(self) -> None:
+        """With the first poll after the building's next change."""
+        changes_ms = (self._schedule.now_ms // BUILDING_MS + 1) * BUILDING_MS
+        soon_ms = max((self.devices[id_].poll_ms[1] for id_ in self.town.feeders), default=0)
+        self._schedule.at(changes_ms + self.random.randint(0, soon_ms), self._look_at_feeders)
 
     def _under_load(self, id_: str) -> bool:
         now_ms = self._schedule.now_ms
@@ -252,15 +274,16 @@ class VirtualLinks:
         if result is None:
             result = WriteResult.SENT if self._reaches(device) else WriteResult.UNKNOWN
             if result is WriteResult.SENT:
-                self._do(setpoint)
+                self.act(setpoint)
         done(WriteOutcome(result, "" if result is WriteResult.SENT else "as simulated"))
 
-    def _do(self, setpoint: Setpoint) -> None:
-        """What stands already is only kept alive by being written again."""
+    def act(self, setpoint: Setpoint) -> None:
+        """The device does what was written; what stands already is only kept alive."""
         ref = setpoint.ref
         if self._stands(setpoint):
             return
         act(self.town, setpoint, self._schedule.now_ms)
+        self.acted(setpoint)
         if isinstance(setpoint, Pulse):
             lock = self.town.locks.get(ref.device)
             self.touch([ref.device], lock.relock_ms if lock else setpoint.length_ms)

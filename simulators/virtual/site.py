@@ -22,13 +22,9 @@ from simulators.virtual.watching import RADIO_MS
 from simulators.wiring import build_town
 
 TRIES_MS = (300, 700, 1_200, 2_000, 3_200, 4_500)  # after a PIN, somebody pulls at the door
+HELD_MS = 1_200  # how long somebody in need presses
 SHUTS_MS = 3_100  # the closer's time, and a little
 Went = Callable[[bool], None]
-Latch = Callable[[PointRef], Callable[[], None]]
-
-
-def _no_latch(_ref: PointRef) -> Callable[[], None]:
-    return lambda: None
 
 
 class VirtualSite:
@@ -40,7 +36,6 @@ class VirtualSite:
         self.town = build_town(site, schedule.now_ms)
         self.links = VirtualLinks(self.town, schedule, random)
         self.gateway: VirtualGateway | None = None
-        self.latch: Latch = _no_latch  # the call latch of the machine it runs on
         self._random = random
         self._looks: dict[PointRef, int] = {}  # when a sensor is looked at again by itself
         self._rooms = {id_: _sensors_in(self, id_) for id_ in site.places}
@@ -69,9 +64,14 @@ class VirtualSite:
         def arrives() -> None:
             hears = reader is None or self.links.reaches(reader.device)
             if self.gateway is not None and hears:
-                self.gateway.tell(event, answer=answered)
+                self.ask(event, answered)
 
         self.schedule.after(wait_ms, arrives)
+
+    def ask(self, event: CredentialPresented, answered: Callable[[Reply], None]) -> None:
+        """A credential has reached the gateway."""
+        assert self.gateway is not None
+        self.gateway.tell(event, answer=answered)
 
     def enter(self, door: str, person: str, went: Went) -> None:
         """Somebody pulls at a door a few times, and goes in when it opens."""
@@ -148,7 +148,7 @@ class VirtualSite:
     def press(self, call_point: str) -> None:
         """Somebody calls for help."""
         wired = self.site.safety.call_points[call_point]
-        said = self.town.buttons[call_point].press(self.now_ms)
+        said = self.town.buttons[call_point].press(self.now_ms, HELD_MS)
         device = wired.point.device
         if not wired.wiring.reports_by_itself:
             self.links.touch([device], 700)
@@ -162,12 +162,7 @@ class VirtualSite:
 
     def _says(self, edge: PointEdge) -> None:
         """A device on the air tells a happening, if it can be heard."""
-
-        def arrives() -> None:
-            if self.gateway is not None and self.links.reaches(edge.ref.device):
-                self.gateway.tell(edge)
-
-        self.schedule.after(self._random.randint(*RADIO_MS), arrives)
+        self.schedule.after(self._random.randint(*RADIO_MS), partial(self.links.happened, edge))
 
     # --- vehicles -----------------------------------------------------------------------------
 

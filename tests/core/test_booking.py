@@ -719,6 +719,20 @@ def test_who_leaves_just_before_the_end_does_not_overstay(world: World) -> None:
     assert world.visits("study") == []
 
 
+def test_two_who_overstay_in_one_room_are_each_told_once(world: World) -> None:
+    """B7: neither makes the desk forget that it has heard of the other."""
+    world.book("b1", "study", "ann", "09:00", "10:00")
+    world.book("b2", "study", "ben", "10:00", "11:00")
+    world.enter("study", "1111")
+    world.at("10:10")
+    world.enter("study", "2222")
+    world.at("11:20")
+    world.step_clock(600)  # every deadline is looked at again
+    world.at("12:30")
+    told = [record.data["booking"] for record in world.facts(Fact.OVERSTAY)]
+    assert sorted(told) == ["b1", "b2"]
+
+
 def test_an_overstay_is_over_when_the_room_is_empty(world: World) -> None:
     world.book("b1", "study", "ann", "09:00", "10:00")
     world.enter("study", "1111")

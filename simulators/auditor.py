@@ -1,0 +1,376 @@
+"""Knows what is true in a world, and checks what the gateway does and says against it.
+
+Rules: no code of the gateway's core, reconciler or store is used here, so that a wrong idea there
+is not the measure of itself. What a step touched is checked at once, the whole site every hour of
+the world, and at the end that everything adds up and has come right.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from gateway.domain.bookings import Booking, BookingStatus
+from gateway.domain.calls import Call
+from gateway.domain.charging import ChargingSession
+from gateway.domain.events import BookingItem, CredentialPresented
+from gateway.domain.faults import Fault
+from gateway.domain.now import HOUR_MS, MINUTE_MS, SECOND_MS, Now
+from gateway.domain.points import PointRef, Pulse, Setpoint
+from gateway.domain.records import Fact, Record
+from gateway.domain.site import BookingPolicy
+from gateway.domain.state import Reply
+from gateway.domain.visits import Visit
+from simulators.books import Books, Breach
+from simulators.models.circuits import STEADY_MINUTES
+
+if TYPE_CHECKING:
+    from simulators.world import World
+
+OPENS_WITHIN_MS = 12 * SECOND_MS  # from a credential to its release, a slow disk's time beside
+RETURN_MS = 15 * MINUTE_MS
+UNCERTAIN_MS = 12 * HOUR_MS
+SIREN_WITHIN_MS = 3 * SECOND_MS
+SIREN_MOST_MS = 180 * SECOND_MS
+RUNS_OUT_MS = 8 * SECOND_MS  # a pattern that nobody plays any more
+ANSWERED_MS = 30 * SECOND_MS  # what a building draws anew is polled, and others are lowered
+BUILDING_MS = STEADY_MINUTES * MINUTE_MS
+STOPS_WITHIN_MS = 3 * MINUTE_MS  # power that no session has
+
+
+@dataclass(slots=True)
+class _Try:
+    """A credential as it reached the gateway, and what became of it."""
+
+    at_ms: int
+    wall_ms: int
+    trusted: bool
+    subject: str
+    boot: str
+    door: str
+    granted: bool = False
+
+
+class Auditor:
+    """The one who knows."""
+
+    def __init__(self, world: "World") -> None:
+        self._world = world
+        self._site = world.site
+        self._doors = {door.points.strike: door.id for door in self._site.doors.values()}
+        self._behind: dict[str, list[str]] = defaultdict(list)
+        for facility in self._site.facilities.values():
+            for door in facility.doors:
+                self._behind[door].append(facility.id)
+        self._reads = {
+            reader: door.id for door in self._site.doors.values() for reader in door.points.readers
+        }
+        self._bookings: dict[str, list[BookingItem]] = defaultdict(list)  # by facility
+        self._tries: list[_Try] = []
+        self._tokens: set[str] = set()
+        self._calls: dict[PointRef, str] = {
+            one.point: one.id for one in self._site.safety.call_points.values()
+        }
+        self._presses: list[tuple[int, str]] = []  # that nothing was recorded of yet
+        self._crying: dict[str, int] = {}  # by call point: the last press that nobody cleared
+        self._sounding: dict[str, int] = {}
+        self._raised: dict[str, int] = {}  # by call point: since when the siren may sound
+        self._call_of: dict[str, str] = {}
+        self._sirens = {
+            ref: one.id
+            for one in self._site.safety.call_points.values()
+            for ref in one.outputs.sirens
+        }
+        self._powered: dict[str, int] = {}  # since when an outlet draws without a session
+        self.books = Books(world)
+
+    # --- what the world tells -----------------------------------------------------------------
+
+    def booked(self, items: Iterable[BookingItem]) -> None:
+        """The platform has these bookings from now on."""
+        for item in items:
+            self._bookings[item.terms.facility].append(item)
+
+    def presented(self, event: CredentialPresented) -> None:
+        """A credential reached the gateway."""
+        door = self._reads.get(event.reader) if event.reader else None
+        gateway = self._world.place.gateway
+        if door is None or gateway is None or event.presented.digest is None:
+            return
+        clock = gateway.clock
+        self._tries = [one for one in self._tries if one.at_ms > self._now_ms - MINUTE_MS]
+        self._tries.append(
+            _Try(
+                self._now_ms,
+                self._now_ms + clock.error_ms,
+                clock.trust.value != "untrusted",
+                self._whose(event.presented.digest.reveal()),
+                gateway.boot,
+                door,
+            )
+        )
+
+    def answered(self, reply: Reply) -> None:
+        """The gateway answered somebody: what it granted durably is on the disk (U1, DESIGN §5)."""
+        grant = reply.data.get("grant") if reply.accepted else None
+        if grant is None or not reply.durable:
+            return
+        for stamped in reversed(self._world.disk.stamped[-500:]):
+            if stamped.record.data.get("grant") == grant:
+                return
+        self._breach("U1", f"the grant {grant} was told before it was on the disk")
+
+    def press_arrived(self, ref: PointRef) -> None:
+        """A press reached the gateway: from now on there is a call (E1)."""
+        call_point = self._calls[ref]
+        self._presses.append((self._now_ms, call_point))
+        self._crying[call_point] = self._raised[call_point] = self._now_ms
+        self._world.schedule.after(SIREN_WITHIN_MS, lambda: self._check_siren(call_point))
+
+    def died(self) -> None:
+        """The gateway's process is no more."""
+        for call_point in self._crying:
+            self._raised[call_point] = self._now_ms
+
+    # --- what the gateway does ----------------------------------------------------------------
+
+    def acted(self, setpoint: Setpoint) -> None:
+        """A device did what it was told."""
+        if isinstance(setpoint, Pulse) and setpoint.ref in self._doors:
+            self._released(self._doors[setpoint.ref], setpoint)
+        elif setpoint.ref in self._sirens:
+            self._sounds(setpoint)
+
+    def _released(self, door: str, pulse: Pulse) -> None:
+        gateway = self._world.place.gateway
+        assert gateway is not None
+        if pulse.token in self._tokens:
+            self._breach("A4", f"{door} was released twice for {pulse.token}")
+        self._tokens.add(pulse.token)
+        if pulse.boot != gateway.boot:
+            self._breach("A4", f"{door} was released for another boot's {pulse.token}")
+        if gateway.mono_ms >= pulse.until_mono_ms + SECOND_MS:
+            self._breach("A4", f"{door} was released after its time")
+        if pulse.secures:
+            self._called(door)
+            return
+        for one in self._tries:
+            fresh = one.at_ms > self._now_ms - OPENS_WITHIN_MS and one.boot == gateway.boot
+            if one.door == door and fresh and not one.granted and self._may(one):
+                one.granted = True
+                return
+        self._breach("A1", f"{door} was released for nobody who may pass it")
+
+    def _called(self, door: str) -> None:
+        """Released for a call from inside that nobody has cleared (E6)."""
+        for one in self._site.safety.call_points.values():
+            if door in one.outputs.releases and one.id in self._crying:
+                return
+        self._breach("E6", f"{door} was released, and nobody calls")
+
+    def _may(self, one: _Try) -> bool:
+        """Somebody with a right to what lies behind, by what the platform ever told."""
+        if not one.subject:
+            return False
+        for facility in self._behind[one.door]:
+            if self._site.facilities[facility].booking is not BookingPolicy.REQUIRED:
+                return True
+            for item in self._bookings[facility]:
+                terms = item.terms
+                slack = 0 if one.trusted else UNCERTAIN_MS
+                begins, ends = terms.start_ms - slack, terms.end_ms + RETURN_MS + slack
+                if one.subject in terms.subjects and begins <= one.wall_ms < ends:
+                    return True
+        return False
+
+    def _sounds(self, setpoint: Setpoint) -> None:
+        call_point = self._sirens[setpoint.ref]
+        on = getattr(setpoint, "value", "off") in ("on", "flash")
+        if on and call_point not in self._crying:
+            self._breach("E4", f"the siren of {call_point} sounds, and nobody called")
+        if on:
+            self._sounding.setdefault(call_point, self._now_ms)
+        else:
+            self._sounding.pop(call_point, None)
+
+    def _check_siren(self, call_point: str) -> None:
+        """E2: it sounds within seconds, disk or no disk, where its board can be reached."""
+        town, links = self._world.place.town, self._world.place.links
+        gateway = self._world.place.gateway
+        if gateway is None or call_point not in self._crying or self._world.troubled(5 * MINUTE_MS):
+            return
+        for ref in self._site.safety.call_points[call_point].outputs.sirens:
+            relay = town.relay(ref)
+            if links.reaches(ref.device) and not relay.on(self._now_ms):
+                self._breach("E2", f"{call_point} was pressed, and {ref} is silent")
+
+    # --- what the gateway says ----------------------------------------------------------------
+
+    def decided(self, records: Sequence[Record], now: Now) -> None:
+        """Facts as they are decided, durable or not."""
+        self.books.decided(records, now)
+        for record in records:
+            check = _CHECKS.get(record.fact)
+            if check is not None:
+                check(self, record.data, now)
+
+    def _call_raised(self, data: Any, _now: Now) -> None:
+        call_point = data.get("call_point")
+        self._call_of[data["call"]] = call_point
+        self._presses = [one for one in self._presses if one[1] != call_point]
+        if call_point is not None and call_point not in self._crying:
+            self._breach("E1", f"a call of {call_point} was raised, and nobody pressed")
+        if call_point is not None:
+            self._raised[call_point] = self._now_ms
+
+    def _call_again(self, data: Any, _now: Now) -> None:
+        call_point = self._call_of[data["call"]]
+        self._presses = [one for one in self._presses if one[1] != call_point]
+        self._raised[call_point] = self._now_ms
+
+    def _call_cleared(self, data: Any, _now: Now) -> None:
+        self._crying.pop(self._call_of[data["call"]], None)
+
+    def _entered(self, data: Any, _now: Now) -> None:
+        """A6: entering is an opening that was really there."""
+        door = self._world.place.town.doors[data["door"]]
+        opened = door.openings[-1] if door.openings else 0
+        if not self._now_ms - opened < 30 * SECOND_MS and not self._world.troubled(10 * MINUTE_MS):
+            self._breach("A6", f"{data['door']} was entered, and nobody opened it")
+
+    def _forced(self, data: Any, _now: Now) -> None:
+        """A6: nobody in this world breaks a door; what was not seen excuses much."""
+        if not self._world.troubled(30 * MINUTE_MS):
+            self._breach("A6", f"{data['door']} was forced, and nobody did")
+
+    def _no_show(self, data: Any, _now: Now) -> None:
+        """B6: nobody who came is released to others."""
+        items = self._bookings.get(data["facility"], ())
+        mine = next((one for one in items if one.id == data["booking"]), None)
+        if mine is None:
+            self._breach("B6", f"a no-show of {data['booking']}, which was never made")
+        assert mine is not None
+        place = self._site.facilities[data["facility"]].place
+        inside = self._world.place.town.rooms[place].people
+        if set(inside) & set(mine.terms.subjects) and not self._world.stuck(place):
+            self._breach("B6", f"the holder of {data['booking']} is inside, and a no-show")
+
+    # --- the whole site -----------------------------------------------------------------------
+
+    def every_hour(self) -> None:
+        """Everything there is."""
+        gateway = self._world.place.gateway
+        if gateway is None:
+            return
+        self._check_promises(gateway.state.all(Booking))
+        self._check_feeders()
+        self._check_power()
+        self._check_calls()
+
+    def _check_promises(self, bookings: Iterable[Booking]) -> None:
+        """B2: no facility is promised to more at once than it holds."""
+        standing: dict[str, list[tuple[int, int]]] = defaultdict(list)
+        for one in bookings:
+            if one.status in (BookingStatus.ENFORCED, BookingStatus.CHECKED_IN):
+                standing[one.facility] += [(one.terms.start_ms, 1), (one.terms.end_ms, -1)]
+        for facility, edges in standing.items():
+            holds, most = 0, self._site.facilities[facility].capacity
+            for _, change in sorted(edges):
+                holds += change
+                if holds > most:
+                    self._breach("B2", f"{facility} is promised to {holds} at once")
+
+    def _check_feeders(self) -> None:
+        """C4: what really flows, whatever a meter says, a tenth of an ampere for its step.
+
+        Looked at once what the building just switched on was read and answered: no gateway sees
+        that coming.
+        """
+        town = self._world.place.town
+        if self._now_ms % BUILDING_MS < ANSWERED_MS:
+            return
+        for circuit in self._site.circuits.values():
+            flows = list(town.buildings[circuit.id].amps(self._now_ms))
+            for facility in self._site.facilities.values():
+                if facility.outlet is None or facility.outlet.load.circuit != circuit.id:
+                    continue
+                drawn = town.outlets[facility.id].amps(self._now_ms)
+                for amps, phase in zip(drawn, facility.outlet.load.phases, strict=False):
+                    flows[phase - 1] += amps
+            for flow, limit_ma in zip(flows, circuit.limit_ma, strict=True):
+                if flow * 1_000 > limit_ma + 100:
+                    self._breach("C4", f"{flow:.1f} A flow in {circuit.id} of {limit_ma / 1e3} A")
+
+    def _check_power(self) -> None:
+        """C1, C6: power that no session has does not last, where the gateway can reach it."""
+        gateway, links = self._world.place.gateway, self._world.place.links
+        assert gateway is not None
+        running = {s.facility for s in gateway.state.all(ChargingSession) if s.running}
+        for facility, connector in self._world.place.town.outlets.items():
+            draws = connector.watts(self._now_ms) > 20 and facility not in running
+            reached = all(links.reaches(device) for device in links.near(facility))
+            if not draws or not reached or self._world.troubled(HOUR_MS):
+                self._powered.pop(facility, None)
+            elif self._now_ms - self._powered.setdefault(facility, self._now_ms) > STOPS_WITHIN_MS:
+                self._breach("C1", f"{facility} draws power without a session")
+
+    def _check_calls(self) -> None:
+        """E1: every press has its call, through all that may happen; E4: no siren for ever."""
+        gateway = self._world.place.gateway
+        assert gateway is not None
+        for at_ms, call_point in self._presses:
+            if at_ms < self._now_ms - MINUTE_MS:
+                self._breach("E1", f"{call_point} was pressed, and no call was raised")
+        open_at = {call.call_point for call in gateway.state.all(Call) if call.open}
+        for call_point in self._crying:
+            if call_point not in open_at and self._raised[call_point] < self._now_ms - MINUTE_MS:
+                self._breach("E1", f"the call of {call_point} is lost")
+
+    # --- the end ------------------------------------------------------------------------------
+
+    def the_end(self) -> None:
+        """After the calm: everything has come right, and adds up."""
+        self.every_hour()
+        gateway = self._world.place.gateway
+        if gateway is None:
+            self._breach("liveness", "the gateway is not back")
+        assert gateway is not None
+        faults = sorted(fault.id for fault in gateway.state.all(Fault))
+        left = [one for one in faults if not one.startswith(_EXCUSED)]
+        if left:
+            self._breach("liveness", f"faults without a cause: {', '.join(left)}")
+        for session in gateway.state.all(ChargingSession):
+            connector = self._world.place.town.outlets[session.facility]
+            if connector.vehicle is None:
+                self._breach("liveness", f"a session of {session.facility} that nobody has")
+        for visit in gateway.state.all(Visit):
+            place = self._site.facilities[visit.facility].place
+            if visit.subject not in self._world.place.town.rooms[place].people:
+                self._breach("liveness", f"a visit of {visit.facility} by who is not there")
+        if not self._world.platform.drained:
+            self._breach("liveness", "the platform has not heard everything")
+        self.books.check_energy(gateway.state)
+
+    # --- small things -------------------------------------------------------------------------
+
+    @property
+    def _now_ms(self) -> int:
+        return self._world.schedule.now_ms
+
+    def _whose(self, digest: str) -> str:
+        return self._world.people_by_pin.get(digest.removeprefix("pin:"), "")
+
+    def _breach(self, rule: str, what: str) -> None:
+        raise Breach(rule, what, self._now_ms)
+
+
+_EXCUSED = ("tamper:", "untested:", "stuck_sensor:")
+_CHECKS: dict[Fact, Any] = {
+    Fact.CALL_RAISED: Auditor._call_raised,
+    Fact.CALL_PRESSED: Auditor._call_again,
+    Fact.CALL_RAISED_AGAIN: Auditor._call_again,
+    Fact.CALL_CLEARED: Auditor._call_cleared,
+    Fact.ENTERED: Auditor._entered,
+    Fact.DOOR_FORCED: Auditor._forced,
+    Fact.BOOKING_NO_SHOW: Auditor._no_show,
+}

@@ -1,0 +1,162 @@
+"""What must add up in a world: the journal as it arrives, buckets, and energy to the watt-hour.
+
+Rules: as the auditor's. Sums are made of what the gateway told, and held against what flowed.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from gateway.domain.charging import ChargingSession, MeterStatus
+from gateway.domain.now import HOUR_MS, MINUTE_MS, Now
+from gateway.domain.records import Fact, Record
+from gateway.domain.state import State
+from gateway.store.rows import JournalRow
+from simulators.models.connectors import Connector
+
+if TYPE_CHECKING:
+    from simulators.world import World
+
+BUCKET_MS = 15 * MINUTE_MS
+STORM = 100  # facts of one kind about one thing in an hour
+_ABOUT = ("booking", "session", "call", "visit", "grant", "facility", "door", "command")
+
+
+@dataclass(slots=True)
+class Breach(Exception):
+    """A rule was broken, at a true time of the world."""
+
+    rule: str
+    what: str
+    at_ms: int
+
+    def __str__(self) -> str:
+        return f"{self.rule}: {self.what}"
+
+
+class Books:
+    """Every record, every quarter of an hour, every watt-hour."""
+
+    def __init__(self, world: "World") -> None:
+        self._world = world
+        self._hour = 0
+        self._told: Counter[tuple[Fact, str]] = Counter()  # in this hour
+        self._taken = 0
+        self._chain = hashlib.sha256(world.disk.epoch.encode()).digest()
+        self._buckets: set[tuple[str, int]] = set()
+        self._energy: Counter[str] = Counter()  # by outlet, as told
+        self._begun: Counter[str] = Counter()  # sessions: a register of each loses its last part
+        self._counted: Counter[str] = Counter()  # by outlet, before its register was reset
+        self._outlets = {id(c): f for f, c in world.place.town.outlets.items()}
+        world.platform.took.append(self.took)
+
+    def decided(self, records: Iterable[Record], now: Now) -> None:
+        """Facts as they are decided, durable or not."""
+        for record in records:
+            self._count(record, now)
+            check = _CHECKS.get(record.fact)
+            if check is not None:
+                check(self, record.data, now)
+
+    def _count(self, record: Record, now: Now) -> None:
+        """No fact is told of one thing again and again."""
+        data = record.data
+        about = next((str(data[key]) for key in _ABOUT if key in data), "")
+        hour, key = now.mono_ms // HOUR_MS, (record.fact, about)
+        if hour != self._hour:
+            self._hour = hour
+            self._told.clear()
+        self._told[key] += 1
+        if self._told[key] > STORM:
+            self._breach("DESIGN 5", f"{record.fact.value} of {about} over and over")
+
+    def meter_reset(self, connector: Connector) -> None:
+        """A register is about to begin anew."""
+        facility = self._outlets.get(id(connector))
+        if facility is not None:
+            self._counted[facility] += int(connector.energy_wh)
+
+    def _session_ended(self, data: Any, _now: Now) -> None:
+        self._begun[data["facility"]] += 1
+        if data["energy_wh"] < 0:
+            self._breach("C3", f"a session of {data['facility']} took {data['energy_wh']} Wh")
+        if not data.get("provisional"):
+            self._energy[data["facility"]] += data["energy_wh"]
+
+    def _session_completed(self, data: Any, _now: Now) -> None:
+        self._energy[data["facility"]] += data["energy_wh"]
+
+    def _unattributed(self, data: Any, _now: Now) -> None:
+        self._energy[data["facility"]] += data["energy_wh"]
+
+    # --- what the platform gets ---------------------------------------------------------------
+
+    def took(self, rows: Sequence[JournalRow], first: int) -> None:
+        """Records as they arrive: each once, in order, chained (U1); buckets that add up (U2)."""
+        for seq, row in enumerate(rows, first + 1):
+            if seq <= self._taken:
+                continue  # again, for an acknowledgement was lost
+            if row.number != seq or seq != self._taken + 1:
+                self._breach("U1", f"record {row.number} came as {seq} after {self._taken}")
+            proof = hashlib.sha256(row.payload or b"").digest()
+            personal = row.personal_digest or bytes(32)
+            link = self._chain + seq.to_bytes(8, "big") + proof + personal
+            self._chain = hashlib.sha256(link).digest()
+            if self._chain != row.chain:
+                self._breach("U1", f"the chain breaks at record {seq}")
+            self._taken = seq
+
+    def _bucket(self, data: Any, now: Now) -> None:
+        """U2: every second in one state, each quarter of an hour once, and over when it is told."""
+        spent = sum(data["spent_ms"].values())
+        if spent != BUCKET_MS:
+            self._breach("U2", f"a bucket of {data['facility']} has {spent} ms")
+        if data["start_ms"] % BUCKET_MS or min(data["spent_ms"].values()) < 0:
+            self._breach("U2", f"a bucket of {data['facility']} makes no sense")
+        key = (data["facility"], data["start_ms"])
+        if key in self._buckets and not self._world.was_untrusted:
+            self._breach("U2", f"the bucket {key} was closed twice")
+        self._buckets.add(key)
+        if now.wall_ms < data["start_ms"] + BUCKET_MS:
+            self._breach("U2", f"the bucket {key} was closed before its end")
+        if not now.trusted:
+            self._breach("U2", f"the bucket {key} was closed on a clock that nobody trusts")
+
+    # --- the end ------------------------------------------------------------------------------
+
+    def check_energy(self, state: State) -> None:
+        """C5: sessions and what is unattributed are the meter's difference."""
+        town = self._world.place.town
+        for facility, connector in town.outlets.items():
+            told = self._energy[facility]
+            told += sum(s.energy_wh for s in state.where(ChargingSession, "facility", facility))
+            status = state.get(MeterStatus, facility)
+            told += status.unattributed_wh if status is not None else 0
+            connector.step(self._now_ms)
+            true = self._counted[facility] + connector.energy_wh
+            if told > true + 2:
+                self._breach("C5", f"{facility}: {told} Wh told of {true:.0f} that flowed")
+            if told < true - 5 - self._begun[facility] - self._unseen_wh:
+                self._breach("C5", f"{facility}: {told} Wh told of {true:.0f} that flowed")
+
+    @property
+    def _unseen_wh(self) -> int:
+        """What a register had counted and nobody read when it was reset."""
+        return 3_000 * sum(name == "a meter is reset" for _, name in self._world.troubles.came)
+
+    @property
+    def _now_ms(self) -> int:
+        return self._world.schedule.now_ms
+
+    def _breach(self, rule: str, what: str) -> NoReturn:
+        raise Breach(rule, what, self._now_ms)
+
+
+_CHECKS: dict[Fact, Any] = {
+    Fact.SESSION_ENDED: Books._session_ended,
+    Fact.SESSION_COMPLETED: Books._session_completed,
+    Fact.ENERGY_UNATTRIBUTED: Books._unattributed,
+    Fact.BUCKET_CLOSED: Books._bucket,
+}

@@ -1,0 +1,203 @@
+"""What goes wrong in a world, drawn by chance: each trouble comes, lasts, and ends.
+
+Rules: one source of chance of its own; a trouble undoes itself. From `until_ms` on none comes, and
+what still lasts is ended.
+"""
+
+from collections.abc import Callable
+from random import Random
+from typing import TYPE_CHECKING
+
+from gateway.domain.events import ClockChanged
+from gateway.domain.now import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, Trust
+from gateway.domain.points import Pulse, Setpoint, WriteResult
+
+if TYPE_CHECKING:
+    from simulators.world import World
+
+EVERY_MS = 5 * HOUR_MS  # on the average
+End = Callable[[], None]
+YEAR_MS = 365 * DAY_MS
+
+
+class Troubles:
+    """All that can go wrong in a world."""
+
+    def __init__(self, world: "World", random: Random, until_ms: int) -> None:
+        self._world = world
+        self._random = random
+        self._until_ms = until_ms
+        self._ends: dict[int, End] = {}
+        self._count = 0
+        self.came: list[tuple[int, str]] = []
+
+    def begin(self) -> None:
+        """Plan the first of them, and the end of all."""
+        self._plan_next()
+        self._world.schedule.at(self._until_ms, self._end_all)
+
+    def _plan_next(self) -> None:
+        wait_ms = 1 + int(self._random.expovariate(1 / EVERY_MS))
+        at_ms = self._world.schedule.now_ms + wait_ms
+        if at_ms < self._until_ms:
+            self._world.schedule.at(at_ms, self._come)
+
+    def _come(self) -> None:
+        name = self._random.choice(tuple(_KINDS))
+        self.came.append((self._world.schedule.now_ms, name))
+        ended = _KINDS[name](self)
+        if ended is not None:
+            self._lasts(*ended)
+        self._plan_next()
+
+    def _lasts(self, lasts_ms: int, end: End) -> None:
+        self._count += 1
+        number = self._count
+        self._ends[number] = end
+        self._world.schedule.after(lasts_ms, lambda: self._end(number))
+
+    def _end(self, number: int) -> None:
+        end = self._ends.pop(number, None)
+        if end is not None:
+            self.came.append((self._world.schedule.now_ms, ""))
+            end()
+
+    def _end_all(self) -> None:
+        for number in list(self._ends):
+            self._end(number)
+
+    def _time_ms(self, least_ms: int, most_ms: int) -> int:
+        return self._random.randint(least_ms, most_ms)
+
+    @property
+    def lasting(self) -> bool:
+        """Something is wrong now."""
+        return bool(self._ends)
+
+    # --- the kinds ----------------------------------------------------------------------------
+
+    def device_silent(self) -> tuple[int, End]:
+        """A device answers no more for a while."""
+        links = self._world.place.links
+        id_ = self._random.choice(sorted(links.devices))
+        links.silence(id_)
+        return self._time_ms(5 * SECOND_MS, 3 * HOUR_MS), lambda: links.heal(id_)
+
+    def link_down(self) -> tuple[int, End]:
+        """A link is down."""
+        links = self._world.place.links
+        link = self._random.choice(sorted(self._world.site.equipment.links))
+        links.cut_link(link)
+        return self._time_ms(SECOND_MS, HOUR_MS), lambda: links.mend_link(link)
+
+    def writes_lost(self) -> tuple[int, End]:
+        """Some writes end without an answer: done, or not."""
+        links, random = self._world.place.links, self._random
+
+        def outcome(setpoint: Setpoint) -> WriteResult | None:
+            if random.random() < 0.6:
+                return None
+            if random.random() < 0.5 and not isinstance(setpoint, Pulse):
+                links.act(setpoint)
+            return random.choice((WriteResult.UNKNOWN, WriteResult.REFUSED))
+
+        links.outcome = outcome
+
+        def end() -> None:
+            links.outcome = lambda _setpoint: None
+
+        return self._time_ms(MINUTE_MS, HOUR_MS), end
+
+    def disk_broken(self) -> tuple[int, End]:
+        """The disk takes nothing; what it said no to may be on it."""
+        disk = self._world.disk
+        disk.wrong, disk.reached = "input/output error", self._random.random() < 0.5
+
+        def end() -> None:
+            disk.wrong = ""
+
+        return self._time_ms(SECOND_MS, 40 * MINUTE_MS), end
+
+    def disk_slow(self) -> tuple[int, End]:
+        """Each commit takes a long time."""
+        world = self._world
+        world.commit_ms = (200, 3_000)
+
+        def end() -> None:
+            world.commit_ms = world.COMMIT_MS
+
+        return self._time_ms(10 * MINUTE_MS, 3 * HOUR_MS), end
+
+    def crash(self) -> None:
+        """The process dies and is started again."""
+        self._world.crash(self._time_ms(SECOND_MS, 20 * SECOND_MS))
+
+    def long_crash(self) -> None:
+        """It stays away for long."""
+        self._world.crash(self._time_ms(MINUTE_MS, 2 * HOUR_MS))
+
+    def wakes_in_another_time(self) -> tuple[int, End]:
+        """It is started with a clock that nobody trusts, and learns the time later."""
+        off_ms = self._random.choice((-1_700_000_000_000, -10 * YEAR_MS, 10 * YEAR_MS))
+        off_ms = self._random.choice((off_ms, HOUR_MS, -HOUR_MS, -SECOND_MS))
+        world = self._world
+        world.crash(self._time_ms(SECOND_MS, MINUTE_MS), off_ms)
+        return self._time_ms(2 * MINUTE_MS, 6 * HOUR_MS), world.learn_time
+
+    def clock_jumps(self) -> None:
+        """A trusted source steps the clock a little, back or forth."""
+        gateway = self._world.place.gateway
+        if gateway is not None and gateway.alive and gateway.clock.trust is not Trust.UNTRUSTED:
+            step_ms = -2 * gateway.clock.error_ms or self._random.choice((-900, 900))
+            gateway.clock.error_ms += step_ms
+            gateway.clock_changed(ClockChanged(step_ms, "world", True))
+
+    def platform_away(self) -> tuple[int, End]:
+        """Nothing comes from the platform, nothing goes there."""
+        platform = self._world.platform
+        platform.online = False
+
+        def end() -> None:
+            platform.online = True
+
+        return self._time_ms(MINUTE_MS, 2 * DAY_MS), end
+
+    def sensor_stuck(self) -> tuple[int, End] | None:
+        """A presence sensor says the same whatever happens."""
+        town = self._world.place.town
+        if not town.sensors:
+            return None
+        ref = self._random.choice(sorted(town.sensors))
+        town.stuck[ref] = self._random.random() < 0.5
+        self._world.place.links.touch([ref.device])
+
+        def end() -> None:
+            town.stuck.pop(ref, None)
+            self._world.place.links.touch([ref.device])
+
+        return self._time_ms(HOUR_MS, 30 * HOUR_MS), end
+
+    def meter_reset(self) -> None:
+        """An outlet's energy register begins anew."""
+        connectors = self._world.place.town.connectors
+        if connectors:
+            key = self._random.choice(sorted(connectors))
+            self._world.auditor.books.meter_reset(connectors[key])
+            connectors[key].energy_wh = 0.0
+            self._world.place.links.touch([key.rpartition("_")[0] or key])
+
+
+_KINDS: dict[str, Callable[[Troubles], tuple[int, End] | None]] = {
+    "a device falls silent": Troubles.device_silent,
+    "a link goes down": Troubles.link_down,
+    "writes are lost": Troubles.writes_lost,
+    "the disk breaks": Troubles.disk_broken,
+    "the disk is slow": Troubles.disk_slow,
+    "a crash": Troubles.crash,
+    "a long absence": Troubles.long_crash,
+    "it wakes in another time": Troubles.wakes_in_another_time,
+    "the clock is stepped": Troubles.clock_jumps,
+    "the platform is away": Troubles.platform_away,
+    "a sensor is stuck": Troubles.sensor_stuck,
+    "a meter is reset": Troubles.meter_reset,
+}

@@ -1,0 +1,286 @@
+"""A whole world in virtual time, from one seed: premises, people, platform, disk, and troubles.
+
+Rules:
+- One seed picks everything, through sources of chance of their own for each part, so that the same
+  seed lives the same life to the last record. `trace` is the hash over every event and record.
+- First a safety phase with every trouble there is; then a last stretch without: by its end all must
+  have come right. The auditor looks at what every step touched, and knows the truth.
+"""
+
+import hashlib
+from collections import Counter, deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from random import Random
+
+from gateway.domain.calls import Call, CallOutcome
+from gateway.domain.events import (
+    Actor,
+    CallAcknowledged,
+    CallAttended,
+    CallCleared,
+    ClockChanged,
+    CredentialPresented,
+    DeadlineReached,
+    Event,
+    PointEdge,
+    Started,
+    Stream,
+)
+from gateway.domain.now import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, Now, Trust
+from gateway.domain.points import PointRef
+from gateway.domain.records import Fact
+from gateway.domain.secret import Secret
+from gateway.domain.state import Decision, Reply
+from gateway.domain.subjects import CredentialKind, Presented, Role
+from simulators.auditor import Auditor
+from simulators.books import Breach
+from simulators.residents import Habits
+from simulators.virtual.disk import MemoryDisk
+from simulators.virtual.gateway import VirtualGateway, WallClock
+from simulators.virtual.life import Life, ms
+from simulators.virtual.platform import VirtualPlatform
+from simulators.virtual.premises import draw_site
+from simulators.virtual.schedule import Schedule
+from simulators.virtual.site import VirtualSite
+from simulators.virtual.troubles import Troubles
+
+CALM = 0.25  # of a world's time is without troubles, at least a day
+CALM_LEAST_MS = 30 * HOUR_MS
+HABITS = Habits(calls_for_help=0.05)
+# a little before the clocks change somewhere, or anywhen in the year
+BEGINS = tuple(
+    int(datetime(2026, month, day, tzinfo=UTC).timestamp() * 1000)
+    for month, day in ((1, 5), (3, 6), (3, 27), (4, 3), (6, 15), (10, 2), (10, 23), (10, 30))
+)
+STEPS_KEPT = 40
+DESK = Actor("Ms Chen", Role.DESK)
+
+
+@dataclass(frozen=True, slots=True)
+class Lived:
+    """What became of a world."""
+
+    seed: int
+    days: float
+    events: int
+    records: int
+    trace: str
+    breach: Breach | None
+
+
+class _WatchedSite(VirtualSite):
+    """A site whose auditor hears of what people do there."""
+
+    auditor: Auditor
+
+    def ask(self, event: CredentialPresented, answered: Callable[[Reply], None]) -> None:
+        """A credential has reached the gateway."""
+        self.auditor.presented(event)
+
+        def heard(reply: Reply) -> None:
+            self.auditor.answered(reply)
+            answered(reply)
+
+        super().ask(event, heard)
+
+
+class World:
+    """One seed's world."""
+
+    COMMIT_MS = (2, 25)
+
+    def __init__(self, seed: int, days: float) -> None:
+        self.seed, self.days = seed, days
+        begins = self._chance("begin")
+        self.site = draw_site(self._chance("site"))
+        self.schedule = Schedule(begins.choice(BEGINS) + begins.randrange(DAY_MS))
+        self.ends_ms = self.schedule.now_ms + round(days * DAY_MS)
+        self.commit_ms = self.COMMIT_MS
+        disk_chance = self._chance("disk")
+        takes: Callable[[], int] = lambda: disk_chance.randint(*self.commit_ms)  # noqa: E731
+        self.disk = MemoryDisk(disk_chance, takes=takes)
+        self.place = _WatchedSite(self.site, self.schedule, self._chance("place"))
+        self.platform = VirtualPlatform(self.place, self.disk, self._chance("platform"))
+        self.auditor = self.place.auditor = Auditor(self)
+        self.last: deque[str] = deque(maxlen=STEPS_KEPT)
+        self.events = 0
+        self._trace = hashlib.sha256()
+        self._boots = 0
+        self.booted_ms = 0
+        self._latched: Counter[PointRef] = Counter()
+        self._last_trusted_ms = self.schedule.now_ms
+        self.was_untrusted = False
+        people = {f"p{n}": f"{10_000_000 + 7_654_321 * n % 90_000_000}" for n in range(1, 6)}
+        self.people_by_pin = {pin: who for who, pin in people.items()}
+        self._desk = self._chance("desk")
+        self._life = Life(self.place, people, _pin, HABITS, self._chance("people"))
+        calm_ms = max(round(days * DAY_MS * CALM), CALM_LEAST_MS)
+        self.calm_from_ms = self.ends_ms - calm_ms
+        self.troubles = Troubles(self, self._chance("troubles"), self.calm_from_ms)
+
+    def run(self) -> Lived:
+        """Live it, to its end or to the first breach of a rule."""
+        self.place.links.latch = self._latch
+        self.place.links.acted = self.auditor.acted
+        breach = None
+        try:
+            self._boot(WallClock(), None)
+            self.platform.change(Stream.SUBJECTS, self._life.introduce())
+            self.platform.turn()
+            for day in self._life.days(self.ends_ms):
+                at_ms = max(ms(day) + MINUTE_MS, self.schedule.now_ms)
+                self.schedule.at(at_ms, lambda day=day: self._day(day))  # type: ignore[misc]
+            self.troubles.begin()
+            self._every_hour()
+            self.schedule.run(self.ends_ms)
+            self.auditor.the_end()
+        except Breach as found:
+            breach = found
+        lived = 1 - (self.ends_ms - self.schedule.now_ms) / (self.days * DAY_MS)
+        self._trace.update(self.disk.rows[-1].chain if self.disk.rows else b"")
+        trace = self._trace.hexdigest()
+        return Lived(self.seed, lived * self.days, self.events, len(self.disk.rows), trace, breach)
+
+    def _chance(self, part: str) -> Random:
+        return Random(f"{self.seed} {part}")  # noqa: S311  # a simulation, to be repeated
+
+    def _day(self, day: datetime) -> None:
+        booked = self._life.day(day, self.ends_ms - 3 * HOUR_MS)
+        if booked:
+            self.auditor.booked(booked)
+            self.platform.change(Stream.BOOKINGS, booked)
+
+    def _every_hour(self) -> None:
+        self.schedule.after(HOUR_MS, self._every_hour)
+        self.auditor.every_hour()
+
+    # --- the machine --------------------------------------------------------------------------
+
+    def crash(self, off_ms: int, wakes_off_ms: int | None = None) -> None:
+        """The process dies within a minute of its last checkpoint, and comes back later."""
+        gateway = self.place.gateway
+        if gateway is None or not gateway.alive:
+            return
+        gateway.checkpoint()
+        since_ms = self._chance(f"crash {self._boots}").randrange(MINUTE_MS)
+        self.schedule.after(since_ms, lambda: self._die(gateway, off_ms, wakes_off_ms))
+
+    def _die(self, gateway: VirtualGateway, off_ms: int, wakes_off_ms: int | None) -> None:
+        if not gateway.alive:
+            return
+        gateway.kill()
+        if gateway.clock.trust is not Trust.UNTRUSTED:
+            self._last_trusted_ms = gateway.now().wall_ms
+        self.place.links.end()
+        self.place.gateway = None
+        self.auditor.died()
+        clock = WallClock()
+        if wakes_off_ms is not None or gateway.clock.trust is Trust.UNTRUSTED:
+            clock = WallClock(wakes_off_ms or gateway.clock.error_ms, Trust.UNTRUSTED)
+        self.schedule.after(off_ms, lambda: self._boot(clock, off_ms))
+
+    def _boot(self, clock: WallClock, off_ms: int | None) -> None:
+        if self.disk.wrong:  # it cannot even be read: the machine tries again
+            self.schedule.after(MINUTE_MS, lambda: self._boot(clock, off_ms))
+            return
+        self._boots += 1
+        self.booted_ms = self.schedule.now_ms
+        self.was_untrusted |= clock.trust is Trust.UNTRUSTED
+        boot = f"boot{self._boots}"
+        gateway = VirtualGateway(self.site, self.schedule, self.disk, boot, clock)
+        gateway.heard.append(self._heard)
+        self.place.gateway = gateway
+        away = None
+        if clock.trust is not Trust.UNTRUSTED and off_ms is not None:
+            away = max(0, self.schedule.now_ms + clock.error_ms - self._last_trusted_ms)
+        found = tuple(ref for ref, presses in self._latched.items() if presses)
+        self._latched = Counter(found)
+
+        def durable() -> None:
+            self._latched.subtract(found)
+
+        gateway.start(self.place.links, Started("world", found, away_ms=away), durable)
+        self.place.links.begin(gateway)
+
+    def learn_time(self) -> None:
+        """A trusted source tells the time again."""
+        gateway = self.place.gateway
+        if gateway is None:
+            self.schedule.after(5 * MINUTE_MS, self.learn_time)
+        elif gateway.clock.trust is Trust.UNTRUSTED:
+            step_ms, gateway.clock.error_ms = -gateway.clock.error_ms, 0
+            gateway.clock.trust = Trust.SYNCHRONISED
+            gateway.clock.timeline += step_ms < 0
+            gateway.clock_changed(ClockChanged(step_ms, "world", False))
+
+    def _latch(self, ref: PointRef) -> Callable[[], None]:
+        self._latched[ref] += 1
+        self.auditor.press_arrived(ref)
+        return lambda: self._latched.subtract([ref])
+
+    def _heard(self, event: Event, decision: Decision, now: Now) -> None:
+        self.events += 1
+        line = f"{now.wall_ms} {now.mono_ms} {_short(event)}"
+        self._trace.update(line.encode())
+        self.last.append(line)
+        if decision.records:
+            self.auditor.decided(decision.records, now)
+            for record in decision.records:
+                if record.fact is Fact.CALL_RAISED:
+                    self._desk_hears(record.data["call"], record.data["call_point"])
+
+    # --- the desk -----------------------------------------------------------------------------
+
+    def _desk_hears(self, call: str, call_point: str) -> None:
+        """Somebody acknowledges, goes there, turns the key and clears: sooner or later."""
+        answers_ms = self._desk.randint(20 * SECOND_MS, 12 * MINUTE_MS)
+        arrives_ms = answers_ms + self._desk.randint(MINUTE_MS, 15 * MINUTE_MS)
+        self.schedule.after(answers_ms, partial(self._say, CallAcknowledged(call, DESK)))
+        self.schedule.after(arrives_ms, partial(self._say, CallAttended(call, DESK, "Rolf")))
+        self.schedule.after(arrives_ms + MINUTE_MS, partial(self.place.turn_key, call_point))
+        self.schedule.after(arrives_ms + 2 * MINUTE_MS, partial(self._clear, call))
+
+    def _say(self, event: Event) -> None:
+        if self.place.gateway is not None:
+            self.place.gateway.tell(event)
+
+    def _clear(self, call: str) -> None:
+        """Until it is cleared: the gateway may be away just then."""
+        gateway = self.place.gateway
+        found = gateway.state.get(Call, call) if gateway is not None else None
+        if gateway is not None and (found is None or not found.open):
+            return
+        self._say(CallCleared(call, DESK, CallOutcome.GENUINE))
+        self.schedule.after(5 * MINUTE_MS, partial(self._clear, call))
+
+    # --- what excuses -------------------------------------------------------------------------
+
+    def troubled(self, within_ms: int) -> bool:
+        """Something is wrong, or was of late."""
+        came, now_ms = self.troubles.came, self.schedule.now_ms
+        lately = bool(came) and came[-1][0] > now_ms - within_ms
+        return lately or self.troubles.lasting or self.booted_ms > now_ms - within_ms
+
+    def stuck(self, place: str) -> bool:
+        """What watches a place may not tell the truth."""
+        return any(
+            device.place == place and not self.place.links.reaches(device.id)
+            for device in self.site.equipment.devices.values()
+        ) or bool(self.place.town.stuck)
+
+
+def _pin(text: str) -> Presented:
+    return Presented(CredentialKind.PIN, Secret(f"pin:{text}"))
+
+
+def _short(event: Event) -> str:
+    match event:
+        case DeadlineReached():
+            return f"{event.kind} {event.id} is due"
+        case PointEdge():
+            return f"{event.ref} {event.value}"
+        case _:
+            return type(event).__name__
