@@ -19,6 +19,7 @@ BIN = Path(sys.executable).parent
 
 PYTEST = [str(BIN / "python"), "-m", "pytest"]
 PROOF = [*PYTEST, "-s"]  # with the figures seen
+WORLD = "tests/simulation/test_world.py"
 PARTITIONS = "tests/uplink/test_partitions.py"
 
 # State machines: 40 steps a life, 200,000 steps in all.
@@ -49,16 +50,22 @@ PARTS: dict[str, Part] = {
         600, [*PYTEST, *ANY_ORDER], sizes={"PROOF_LIVES": "4500", "PROOF_CHARGING_LIVES": "500"}
     ),
     "mutants": Part(20, [*PYTEST, "tests/mutants"]),
-    "drivers": Part(90, [*PYTEST, "tests/drivers"]),
+    "drivers": Part(90, [*PYTEST, "tests/drivers"], waits=True),
     "runtime": Part(30, [*PYTEST, "tests/runtime"]),
     "store": Part(60, [*PYTEST, "tests/store"]),
     "security": Part(20, [*PYTEST, "tests/security"]),
-    "uplink": Part(90, [*PYTEST, "tests/uplink", "--ignore", PARTITIONS]),
+    "uplink": Part(90, [*PYTEST, "tests/uplink", "--ignore", PARTITIONS], waits=True),
     "api": Part(120, [*PYTEST, "tests/api"]),
     "fuzz corpus": Part(30, [*PYTEST, "tests/fuzz"]),
-    "simulation": Part(120, [*PYTEST, "tests/simulation", f"--ignore={FEEDER}"]),
+    "simulation": Part(
+        120,
+        [*PYTEST, "tests/simulation", f"--ignore={FEEDER}", f"--ignore={WORLD}"],
+        waits=True,
+    ),
+    # A gateway-year: 146 seeds of two and a half days.
+    "world": Part(400, [*PYTEST, WORLD], sizes={"PROOF_SEEDS": "146"}),
     "feeder": Part(120, [*PYTEST, FEEDER], sizes={"PROOF_FEEDER_STEPS": "1000"}),
-    "end to end": Part(180, [*PYTEST, "tests/end_to_end"]),
+    "end to end": Part(180, [*PYTEST, "tests/end_to_end"], waits=True),
     "power cuts": Part(240, [*PROOF, "tests/proof/test_power_cuts.py"]),
     "I/O errors": Part(240, [*PROOF, "tests/proof/test_io_errors.py"]),
     "kill -9": Part(240, [*PROOF, "tests/proof/test_kill.py"], waits=True),
@@ -81,6 +88,7 @@ PROOFS: dict[str, Part] = {
         600, [*PYTEST, "tests/api/test_any_request.py"], sizes={"PROOF_API_EXAMPLES": "300"}
     ),
     "flood": replace(PARTS["flood"], budget=300, sizes={"PROOF_FLOOD_CALLS": "200"}),
+    "world": replace(PARTS["world"], budget=8_000, sizes={"PROOF_SEEDS": "2920"}),
     "soak": replace(PARTS["soak"], budget=3_700, sizes={"PROOF_SOAK_S": "3600"}),
     "power cuts": replace(PARTS["power cuts"], budget=2_400, sizes={"PROOF_CUTS": "100000"}),
     "I/O errors": replace(PARTS["I/O errors"], budget=480, sizes={"PROOF_ERRORS": "2"}),

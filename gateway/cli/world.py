@@ -39,7 +39,8 @@ def ring(
     print(f"{target}: {inputs:,} inputs in {recordings} recordings. It names persons, no secret.")
 
 
-def world(  # noqa: PLR0913, PLR0917 (options, each by its name)
+def world(  # noqa: PLR0913 (options, each by its name)
+    *,
     seed: Annotated[int, typer.Option(help="What picks everything.")] = 1,
     days: Annotated[float, typer.Option(min=0.1, help="How long it lives.")] = 7,
     explain: Annotated[
