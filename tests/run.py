@@ -47,7 +47,7 @@ PARTS: dict[str, Part] = {
     "config": Part(60, [*PYTEST, "tests/config", "tests/codec"]),
     "core": Part(60, [*PYTEST, "tests/core", *(f"--ignore={one}" for one in ANY_ORDER)]),
     "any order": Part(
-        600, [*PYTEST, *ANY_ORDER], sizes={"PROOF_LIVES": "4500", "PROOF_CHARGING_LIVES": "500"}
+        900, [*PYTEST, *ANY_ORDER], sizes={"PROOF_LIVES": "4500", "PROOF_CHARGING_LIVES": "500"}
     ),
     "mutants": Part(20, [*PYTEST, "tests/mutants"]),
     "drivers": Part(90, [*PYTEST, "tests/drivers"], waits=True),

@@ -94,7 +94,7 @@ def _by_properties(folder: Path) -> Noticed | None:
     return Noticed(test[1], said[0][:60] if said else "?", f"{time.monotonic() - began:.0f} s")
 
 
-# Worlds until one breaks a rule, a gateway-year at the most; a bug that ends the process counts too.
+# Worlds until one breaks a rule, a gateway-year at most; a bug that ends the process counts too.
 WORLDS = """
 import sys
 from simulators.world import World
