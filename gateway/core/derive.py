@@ -273,11 +273,16 @@ def _charging(draft: Draft, ref: PointRef, used: Used) -> Lease | Level | None:
 
 
 def _power(draft: Draft, ref: PointRef, facility: Facility) -> Lease | Level:
-    """What is granted: nothing without a session (C1). Less than before never waits for disk."""
+    """What is granted: nothing without a session (C1). Less than before never waits for disk.
+
+    Less than a grant that has not reached the charger yet is more than it has.
+    """
     status = draft.get(OutletStatus, facility.id) or OutletStatus(facility.id)
     outlet = outlets.outlet_of(facility)
     value: Value = status.granted_ma if outlet.points.limit is not None else status.granted_ma > 0
-    secures = not status.granted_ma or status.counted_ma > status.granted_ma
+    read = draft.reading(ref)
+    raises = read.good and not isinstance(read.value, str | None) and read.value < value
+    secures = not status.granted_ma or (status.counted_ma > status.granted_ma and not raises)
     why = outlets.power_reason(draft, facility)
     spec = draft.site.equipment.spec_of(ref).setpoint
     kind = Lease if spec is not None and spec.kind is SetpointKind.LEASE else Level

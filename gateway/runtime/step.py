@@ -182,12 +182,13 @@ class Step:
             if ref in self._derived and self._derived[ref] == setpoint:
                 continue
             self._derived[ref] = setpoint
-            waiting = self._gathered.waiting.setpoints
+            # What it rests on may be a fact that is under way, though nothing new was stated.
+            waiting = self._unsaved_wait()
             permissive = setpoint is not None and not setpoint.secures
-            if permissive and self._gathered.records and not self.lost:
-                waiting[ref] = setpoint
+            if permissive and waiting is not None and not self.lost:
+                waiting.setpoints[ref] = setpoint
             else:
-                waiting.pop(ref, None)
+                self._gathered.waiting.setpoints.pop(ref, None)
                 if self._in_flight is not None:
                     self._in_flight[1].waiting.setpoints.pop(ref, None)
                 out.setpoints[ref] = setpoint

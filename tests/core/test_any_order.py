@@ -172,8 +172,9 @@ class Life(RuleBasedStateMachine):
     @rule(data=st.data())
     def cancels(self, data: st.DataObject) -> None:
         id_ = data.draw(st.sampled_from(sorted(self.booked)))
-        if self.world.cancel(id_).durable and not self.world.step.lost:
-            self.booked.pop(id_)
+        self.world.cancel(id_)
+        if self.world.step.idle and not self.world.step.lost:
+            self.booked.pop(id_)  # else a crash may bring it back
 
     # --- fire ---------------------------------------------------------------------------------
 

@@ -13,10 +13,16 @@ from gateway.domain.charging import (
     OutletRules,
     SessionState,
 )
-from gateway.domain.events import Actor, HazardResetAsked, SessionStopAsked
+from gateway.domain.events import (
+    Actor,
+    CredentialPresented,
+    HazardResetAsked,
+    SessionStopAsked,
+)
 from gateway.domain.records import Fact
+from gateway.domain.secret import Secret
 from gateway.domain.state import Result
-from gateway.domain.subjects import Role
+from gateway.domain.subjects import CredentialKind, Presented, Role
 
 
 @pytest.fixture
@@ -497,3 +503,24 @@ def _why(garage: Garage, point: str) -> str:
     wanted = garage.wanted(point)
     assert wanted is not None
     return wanted.reason.code
+
+
+def test_a_share_that_shrinks_before_its_session_is_durable_waits_for_that(garage: Garage) -> None:
+    """C1: less than a grant that never left is more than nothing."""
+    shared = Garage(limit_a=24)
+    shared.person("ada", pin="1111")
+    shared.person("ben", pin="2222")
+    shared.disk.slow = True
+    for car, pin in (("car1", "1111"), ("car2", "2222")):
+        shared.plug(car)
+        shared.tell(CredentialPresented(None, _typed(pin), facility=car))
+    shared.run(20)
+    assert shared.limit("car1") == shared.limit("car2") == 0
+    shared.disk.slow = False
+    shared.commit()
+    shared.run(20)
+    assert shared.limit("car1") == shared.limit("car2") == 12_000
+
+
+def _typed(pin: str) -> Presented:
+    return Presented(CredentialKind.PIN, Secret(f"pin:{pin}"))
