@@ -279,7 +279,7 @@ def _power(draft: Draft, ref: PointRef, facility: Facility) -> Lease | Level:
     """
     status = draft.get(OutletStatus, facility.id) or OutletStatus(facility.id)
     outlet = outlets.outlet_of(facility)
-    value: Value = status.granted_ma if outlet.points.limit is not None else status.granted_ma > 0
+    value = status.granted_ma if outlet.points.limit is not None else status.granted_ma > 0
     read = draft.reading(ref)
     raises = read.good and not isinstance(read.value, str | None) and read.value < value
     secures = not status.granted_ma or (status.counted_ma > status.granted_ma and not raises)
