@@ -17,7 +17,7 @@ from gateway.domain.quotas import Counted
 from gateway.domain.reasons import reason
 from gateway.domain.records import Fact
 from gateway.domain.site import DoorMode, Facility
-from gateway.domain.visits import RoomStatus, Visit
+from gateway.domain.visits import DoorStatus, RoomStatus, Visit
 
 # --- from the platform --------------------------------------------------------------------------
 
@@ -165,7 +165,7 @@ def _check_no_show(draft: Draft, booking: Booking, facility: Facility) -> None:
     waiting = booking.status is BookingStatus.ENFORCED and booking.grace_observed
     if not waiting or not booking.covers(draft.now.wall_ms):
         return
-    if draft.now.wall_ms < booking.terms.start_ms + grace_ms:
+    if draft.now.wall_ms < booking.terms.start_ms + grace_ms or _is_at_the_door(draft, booking):
         return
     if not _nobody_came(draft, booking, facility):
         draft.put(replace(booking, grace_observed=False))
@@ -181,6 +181,11 @@ def _check_no_show(draft: Draft, booking: Booking, facility: Facility) -> None:
         quotas=quotas.settle(draft, booking.id, {}),
     )
     overlaps.resolve(draft, facility.id)
+
+
+def _is_at_the_door(draft: Draft, booking: Booking) -> bool:
+    """Somebody was let in by it just now: whether they entered will be seen in a moment."""
+    return any(given.basis == booking.id for door in draft.all(DoorStatus) for given in door.grants)
 
 
 def _nobody_came(draft: Draft, booking: Booking, facility: Facility) -> bool:

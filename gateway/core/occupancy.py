@@ -25,7 +25,7 @@ from gateway.domain.visits import Grant, RoomStatus, Visit
 
 DOOR_CLOSES_MS = 15_000  # presence this soon after a leaving is the one who leaves
 LOOK_AGAIN_MS = MINUTE_MS
-VISIT_LONGEST_MS = DAY_MS  # where nothing here can see its end
+VISIT_LONGEST_MS = DAY_MS  # where nothing here saw its end
 
 
 # --- doors --------------------------------------------------------------------------------------
@@ -164,9 +164,11 @@ def visit_due_in_ms(draft: Draft, visit: Visit) -> int | None:
         # A sensor that comes back may tell what none could tell before.
         again_ms = 0 if living or booked_ms is None else LOOK_AGAIN_MS
         waits.append(max(again_ms, vacant_ms - visit.leaving.at(draft.now)))
+    longest_ms = max(0, VISIT_LONGEST_MS - visit.spent.at(draft.now))
     if not living:
-        longest_ms = max(0, VISIT_LONGEST_MS - visit.spent.at(draft.now))
         waits.append(longest_ms if booked_ms is None else max(booked_ms, _distrust_ms(draft)))
+    elif visit.leaving is None:
+        waits.append(longest_ms or (LOOK_AGAIN_MS if _is_seen(draft, living) else 0))
     return min(waits, default=None)
 
 
@@ -249,8 +251,8 @@ def _leaving(draft: Draft, facility: Facility) -> None:
 
 def _end_by_leaving(draft: Draft, visit: Visit, living: list[PresenceSensor]) -> None:
     if visit.leaving is None:
-        if not living and visit.spent.at(draft.now) >= VISIT_LONGEST_MS:
-            close_visit(draft, visit, "not_seen_to_end")
+        if not _is_seen(draft, living) and visit.spent.at(draft.now) >= VISIT_LONGEST_MS:
+            close_visit(draft, visit, "not_seen_to_end")  # who left while nobody could see it
         return
     if visit.leaving.at(draft.now) < draft.site.settings.booking.vacant_ms:
         return
@@ -265,6 +267,10 @@ def _end_by_leaving(draft: Draft, visit: Visit, living: list[PresenceSensor]) ->
         draft.put(replace(visit, leaving=Elapsed.started(draft.now)))  # wait for the air to clear
     else:
         close_visit(draft, visit, "left")
+
+
+def _is_seen(draft: Draft, living: list[PresenceSensor]) -> bool:
+    return any(is_sign(sensor, draft.reading(sensor.point)) for sensor in living)
 
 
 def _booked_ms(draft: Draft, visit: Visit) -> int | None:

@@ -336,6 +336,27 @@ def test_a_walk_in_that_would_run_into_a_booking_is_refused(world: World) -> Non
     assert world.tell(WalkInAsked("study", "ben", 20, DESK)).accepted
 
 
+def test_who_is_let_in_as_the_grace_time_ends_is_no_no_show(world: World) -> None:
+    """B6: granted, and just opening the door."""
+    world.at("09:50")
+    world.book("b1", "study", "ann", "10:00", "11:00")
+    world.at("10:14:58")
+    assert world.pin("study", "1111").accepted
+    world.at("10:15:02")
+    world.pass_through("study")
+    assert status(world, "b1") == "checked_in"
+    assert world.facts(Fact.BOOKING_NO_SHOW) == []
+
+
+def test_who_is_let_in_and_does_not_come_is_a_no_show_after_all(world: World) -> None:
+    world.at("09:50")
+    world.book("b1", "study", "ann", "10:00", "11:00")
+    world.at("10:14:58")
+    assert world.pin("study", "1111").accepted
+    world.at("10:16")
+    assert status(world, "b1") == "no_show"
+
+
 def test_a_no_show_is_given_to_walk_ins(world: World) -> None:
     """B4, B6"""
     world.book("b1", "study", "ann", "09:05", "11:00")

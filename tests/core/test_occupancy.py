@@ -274,6 +274,23 @@ def test_visits_of_a_room_whose_sensors_died_end_with_the_booking(world: World) 
     assert world.facts(Fact.OVERSTAY) == []
 
 
+def test_who_left_while_nobody_could_see_it_is_gone_after_a_day(world: World) -> None:
+    """A7: the contact was silent when they went, and the sensor sees nobody."""
+    world.right("r1", "cleo", "study")
+    world.card("study", "cleo")
+    world.pass_through("study")
+    world.read("pir/study", True)
+    world.silence("board")
+    world.wait(minutes=10)
+    world.read("pir/study", False)
+    world.heal("board")
+    world.wait(hours=23)
+    assert world.visits("study") == ["cleo"]
+    world.wait(hours=1)
+    assert world.visits("study") == []
+    assert world.last(Fact.VISIT_CLOSED).data["cause"] == "not_seen_to_end"
+
+
 def test_a_visit_without_a_booking_or_a_sensor_ends_with_the_leaving_or_after_a_day(
     world: World,
 ) -> None:
