@@ -22,6 +22,7 @@ from gateway.domain.events import (
     ReadingsChanged,
     StorageChanged,
 )
+from gateway.domain.faults import Fault
 from gateway.domain.now import Now
 from gateway.domain.points import PointRef, Pulse, Reading, Setpoint, WriteOutcome, WriteResult
 from gateway.domain.records import Position
@@ -151,6 +152,7 @@ class Engine:
         self._drivers = dict(drivers)
         self._writer.start()
         now = self._now()
+        self.reconciler.recall(self.state.all(Fault))
         self._agenda.note_all(self.state.entities(), now)
         self._release(self.step.derive_all(now), now)
         if self.step.lost:

@@ -12,10 +12,11 @@ Rules, sans-I/O:
   and so is a pulse whose time was over before it could be written.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from gateway.domain.events import Event, PulseEnd, PulseSettled, SetpointMissed, SetpointReached
+from gateway.domain.faults import Fault
 from gateway.domain.now import MINUTE_MS, Now
 from gateway.domain.points import (
     Lease,
@@ -39,6 +40,7 @@ REFUSED_RETRY_WITHIN_MS = 2_000
 REFUSED_PAUSE_MS = 100
 SOONEST_MS = 20
 SPENT_KEPT = 4_096
+NOT_AS_SET = "not_as_set"
 AT_ONCE = frozenset({"fire_release", "call_release", "hazard"})  # waits for no first reading
 
 
@@ -77,6 +79,12 @@ class Reconciler:
         self._playing_until_ms: dict[PointRef, int] = {}  # leases, at the latest
         self._wrote_ms: dict[PointRef, int] = {}  # levels, to spare non-volatile registers
         self._late: list[Pulse] = []
+        self._missed_before: set[PointRef] = set()
+
+    def recall(self, faults: Iterable[Fault]) -> None:
+        """What an earlier process could not reach is told as reached once it is so."""
+        missed = (fault.about for fault in faults if fault.reason.code == NOT_AS_SET)
+        self._missed_before = {PointRef.parse(about) for about in missed}
 
     def want(self, wanted: Mapping[PointRef, Setpoint | None], now: Now) -> None:
         """These points should be so from now on; None asks nothing of a point."""
@@ -87,7 +95,7 @@ class Reconciler:
             if setpoint is None:
                 self._driven.pop(ref, None)
             elif driven is None or not _same(driven.setpoint, setpoint):
-                missed = driven is not None and driven.missed
+                missed = driven.missed if driven is not None else ref in self._missed_before
                 self._driven[ref] = _Driven(setpoint, now.mono_ms, missed=missed)
             else:
                 driven.setpoint = setpoint

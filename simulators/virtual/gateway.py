@@ -28,6 +28,7 @@ from gateway.domain.events import (
     Stopping,
     StorageChanged,
 )
+from gateway.domain.faults import Fault
 from gateway.domain.now import MINUTE_MS, Now, Trust
 from gateway.domain.points import PointRef, Setpoint, WriteOutcome
 from gateway.domain.profile import SetpointSpec
@@ -117,6 +118,7 @@ class VirtualGateway:
         now = self.now()
         self._round_ms = now.mono_ms + self.round_ms
         self._checkpoint_ms = now.mono_ms + CHECKPOINT_MS
+        self.reconciler.recall(self.state.all(Fault))
         self.agenda.note_all(self.state.entities(), now)
         self._release(self.step.derive_all(now), now)
         self.tell(started, durable=durable)

@@ -130,6 +130,7 @@ class World:
         self.readings = Readings()
         self.step = self._new_step()
         self.reconciler = Reconciler(self._spec_of, self.mono_ms)
+        self.reconciler.recall(self.step.state.all(Fault))
         self.agenda = Agenda(self.step.next_due_ms)
         self._cells: dict[str, Freshness] = {}
         for device in self.site.equipment.devices.values():

@@ -505,6 +505,22 @@ def _why(garage: Garage, point: str) -> str:
     return wanted.reason.code
 
 
+def test_what_a_charger_did_not_become_is_over_once_it_is_so_after_a_restart(
+    garage: Garage,
+) -> None:
+    """DESIGN §5: the fault that one process opened is closed by the next."""
+    garage.start("car1", "1111")
+    garage.answer("car1/limit", *[UNKNOWN] * 30)
+    garage.want("car1", "1111")
+    garage.run(20)
+    assert "not_as_set:car1/limit" in garage.faults()
+    garage.restart()
+    garage.seen("car1", 0)
+    garage.look()
+    garage.run(10)
+    assert "not_as_set:car1/limit" not in garage.faults()
+
+
 def test_a_share_that_shrinks_before_its_session_is_durable_waits_for_that(garage: Garage) -> None:
     """C1: less than a grant that never left is more than nothing."""
     shared = Garage(limit_a=24)

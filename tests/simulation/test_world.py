@@ -17,8 +17,8 @@ ROOT = Path(__file__).parents[2]
 DAYS = 2.5
 SEEDS = size("seeds", 6)
 # Each once broke a rule: a storm of overstays (B7), a register that never agreed (C3), a holder who
-# was just opening the door (B6), a visit that nobody saw end (A7).
-FAILED_ONCE = ((101, 4.0), (103, 4.0), (48, 2.5), (139, 2.5))
+# was just opening the door (B6), a visit that nobody saw end (A7), a fault of a former process.
+FAILED_ONCE = ((101, 4.0), (103, 4.0), (48, 2.5), (139, 2.5), (34, 2.5))
 
 
 @pytest.mark.parametrize(("seed", "days"), [*((n, DAYS) for n in range(SEEDS)), *FAILED_ONCE])
