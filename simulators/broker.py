@@ -2,11 +2,14 @@
 
 import asyncio
 import logging
+import random
 import shutil
 import socket
 import sys
+from contextlib import suppress
 from pathlib import Path
 
+PORTS = range(20_000, 32_000)
 APART = 0  # a process group of its own: Ctrl-C is for the demo, which ends its processes in order
 
 
@@ -16,10 +19,15 @@ def mosquitto() -> str | None:
 
 
 def free_port() -> int:
-    """A TCP port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A TCP port that nobody has now, below those that outgoing connections are given.
+
+    So it is free again after its holder was killed.
+    """
+    for port in random.sample(PORTS, len(PORTS)):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise RuntimeError("no port is free")
 
 
 async def start_broker(folder: Path, port: int) -> tuple[asyncio.subprocess.Process, str]:

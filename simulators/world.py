@@ -92,11 +92,12 @@ class World:
 
     COMMIT_MS = (2, 25)
 
-    def __init__(self, seed: int, days: float) -> None:
+    def __init__(self, seed: int, days: float, *, begins_ms: int = 0, zone: str = "") -> None:
+        """`begins_ms` and `zone` are drawn where they are not named."""
         self.seed, self.days = seed, days
         begins = self._chance("begin")
-        self.site = draw_site(self._chance("site"))
-        self.schedule = Schedule(begins.choice(BEGINS) + begins.randrange(DAY_MS))
+        self.site = draw_site(self._chance("site"), zone)
+        self.schedule = Schedule(begins_ms or begins.choice(BEGINS) + begins.randrange(DAY_MS))
         self.ends_ms = self.schedule.now_ms + round(days * DAY_MS)
         self.commit_ms = self.COMMIT_MS
         disk_chance = self._chance("disk")

@@ -26,6 +26,7 @@ PARTITIONS = "tests/uplink/test_partitions.py"
 ANY_ORDER = ["tests/core/test_any_order.py", "tests/core/test_charging_any_order.py"]
 
 FEEDER = "tests/simulation/test_feeder.py"
+TRUTH = "tests/simulation/test_truth.py"
 
 
 @dataclass(frozen=True)
@@ -45,12 +46,12 @@ PARTS: dict[str, Part] = {
     "layering": Part(20, [f"{BIN}/lint-imports", "--no-logo"]),
     "architecture": Part(20, [*PYTEST, "tests/architecture"]),
     "config": Part(60, [*PYTEST, "tests/config", "tests/codec"]),
-    "core": Part(60, [*PYTEST, "tests/core", *(f"--ignore={one}" for one in ANY_ORDER)]),
+    "core": Part(150, [*PYTEST, "tests/core", *(f"--ignore={one}" for one in ANY_ORDER)]),
     "any order": Part(
         900, [*PYTEST, *ANY_ORDER], sizes={"PROOF_LIVES": "4500", "PROOF_CHARGING_LIVES": "500"}
     ),
     "mutants": Part(20, [*PYTEST, "tests/mutants"]),
-    "drivers": Part(90, [*PYTEST, "tests/drivers"], waits=True),
+    "drivers": Part(150, [*PYTEST, "tests/drivers"], waits=True),
     "runtime": Part(30, [*PYTEST, "tests/runtime"]),
     "store": Part(60, [*PYTEST, "tests/store"]),
     "security": Part(20, [*PYTEST, "tests/security"]),
@@ -58,14 +59,15 @@ PARTS: dict[str, Part] = {
     "api": Part(120, [*PYTEST, "tests/api"]),
     "fuzz corpus": Part(30, [*PYTEST, "tests/fuzz"]),
     "simulation": Part(
-        120,
-        [*PYTEST, "tests/simulation", f"--ignore={FEEDER}", f"--ignore={WORLD}"],
+        150,
+        [*PYTEST, "tests/simulation", *(f"--ignore={one}" for one in (FEEDER, TRUTH, WORLD))],
         waits=True,
     ),
     # Seeds of two and a half days each.
     "world": Part(120, [*PYTEST, WORLD], sizes={"PROOF_SEEDS": "30"}),
+    "truth": Part(120, [*PROOF, TRUTH], sizes={"PROOF_TRUTHS": "1"}),
     "feeder": Part(120, [*PYTEST, FEEDER], sizes={"PROOF_FEEDER_STEPS": "1000"}),
-    "end to end": Part(180, [*PYTEST, "tests/end_to_end"], waits=True),
+    "end to end": Part(480, [*PYTEST, "tests/end_to_end"], waits=True),
     "power cuts": Part(240, [*PROOF, "tests/proof/test_power_cuts.py"]),
     "I/O errors": Part(240, [*PROOF, "tests/proof/test_io_errors.py"]),
     "kill -9": Part(240, [*PROOF, "tests/proof/test_kill.py"], waits=True),
@@ -89,6 +91,7 @@ PROOFS: dict[str, Part] = {
     ),
     "flood": replace(PARTS["flood"], budget=300, sizes={"PROOF_FLOOD_CALLS": "200"}),
     "world": replace(PARTS["world"], budget=8_000, sizes={"PROOF_SEEDS": "2920"}),
+    "truth": replace(PARTS["truth"], budget=900, sizes={"PROOF_TRUTHS": "10"}),
     "soak": replace(PARTS["soak"], budget=3_700, sizes={"PROOF_SOAK_S": "3600"}),
     "power cuts": replace(PARTS["power cuts"], budget=2_400, sizes={"PROOF_CUTS": "100000"}),
     "I/O errors": replace(PARTS["I/O errors"], budget=480, sizes={"PROOF_ERRORS": "2"}),

@@ -50,8 +50,8 @@ class Drawn:
     circuits: str = "{}"
 
 
-def draw_site(random: Random) -> Site:
-    """The site of a seed."""
+def draw_site(random: Random, zone: str = "") -> Site:
+    """The site of a seed, in a time zone that is drawn too if none is named."""
     drawn = Drawn()
     drawn.places.append("house: {name: {zh: 楼, en: House}}")
     for number in range(1, random.randint(2, 4) + 1):
@@ -60,7 +60,8 @@ def draw_site(random: Random) -> Site:
         _garage(drawn, random)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        text = _SITE.format(zone=random.choice(ZONES), circuits=drawn.circuits)
+        drawn_zone = random.choice(ZONES)
+        text = _SITE.format(zone=zone or drawn_zone, circuits=drawn.circuits)
         (folder / "site.yaml").write_text(text)
         (folder / "places.yaml").write_text("\n".join(drawn.places))
         for kind, files in (("devices", drawn.devices), ("facilities", drawn.facilities)):

@@ -33,7 +33,9 @@ async def test_the_gateways_state_is_measured(rig: Rig) -> None:
     before = await scrape(rig)
     rig.store.journal.set_cursor("platform", 1)
     await rig.press("board/input_3")
-    found = await scrape(rig)
+    beats = ("commons_loop_lag_seconds_count", ())
+    while not (found := await scrape(rig))[beats]:
+        pass  # the first beat is to come
     assert found["commons_events_total", ()] > before["commons_events_total", ()]
     assert found["commons_commits_total", ()] > before["commons_commits_total", ()]
     assert found["commons_link_total", ("bus", "polls")] == 3
@@ -48,7 +50,6 @@ async def test_the_gateways_state_is_measured(rig: Rig) -> None:
     assert found["commons_clock_basis", ("kernel",)] == 1
     assert found["commons_clock_basis", ("nobody",)] == 0
     assert 0 < found["commons_clock_since_timestamp_seconds", ()] * 1000 <= rig.clock.wall_ms()
-    assert found["commons_loop_lag_seconds_count", ()] > 0
     assert (
         found["commons_loop_lag_seconds_bucket", ("+Inf",)]
         >= found["commons_loop_lag_seconds_bucket", ("0.1",)]

@@ -12,7 +12,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from fixtures.broker import Broker, free_port
+from fixtures.broker import Broker
 from fixtures.waiting import until
 from mqtt_rig import KEYPAD, SOS, Rig, Wire, device
 
@@ -21,6 +21,7 @@ from gateway.domain.errors import ConfigError
 from gateway.domain.faults import Health
 from gateway.domain.points import PointRef
 from gateway.domain.site import Link
+from simulators.broker import free_port
 
 PLUG = device("plug", "z2m_plug", "zigbee2mqtt/plug")
 MakeBroker = Callable[..., Broker]

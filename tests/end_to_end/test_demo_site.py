@@ -96,6 +96,7 @@ async def test_c2_smoke_in_the_shed_cuts_its_outlets_until_a_person_resets_it(
     assert not any(one.watts(town.now_ms()) for one in connectors)
     town.fire("shed_smoke", alarm=False)
     town.misbehave("bike_3", "none")
+    await here.sees("/fire-zones", lambda zones: not any(one["input_active"] for one in zones))
     for command in (("fire", "reset", "shed_smoke"), ("outlet", "list")):
         await here.until((here.data / "listening").exists)
         code, out, error = await commons(*command, *person(command, here))

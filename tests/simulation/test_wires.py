@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from fixtures.broker import Broker, free_port
+from fixtures.broker import Broker
 from pymodbus.client import AsyncModbusSerialClient, AsyncModbusTcpClient
 from pymodbus.exceptions import ModbusException
 from simulation.sites import BOARD, name, profile, small_site, spec
@@ -25,6 +25,7 @@ from gateway.domain.site import (
     SensorKind,
     Site,
 )
+from simulators.broker import free_port
 from simulators.devices import SimulatedSite
 from simulators.modbus_wire import RtuFramer, TcpFramer, crc
 from simulators.wire import Wire

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from amqtt.broker import Broker as Amqtt
 from certificates import authority
-from fixtures.broker import Broker, MakeBroker, free_port
+from fixtures.broker import Broker, MakeBroker
 from fixtures.waiting import until
 from uplink_rig import Rig, gateway, platform, prefill
 
@@ -21,6 +21,7 @@ from gateway.domain.errors import ConfigError
 from gateway.domain.events import PointEdge, Stopping
 from gateway.domain.points import PointRef
 from gateway.uplink import settings as uplink_settings
+from simulators.broker import free_port
 from simulators.platform import Address
 
 

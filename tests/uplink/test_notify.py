@@ -16,7 +16,7 @@ from typing import Any
 import aiomqtt
 import pytest
 from certificates import authority
-from fixtures.broker import Broker, free_port
+from fixtures.broker import Broker
 from fixtures.waiting import until
 from uplink_rig import Rig, gateway, platform
 
@@ -27,6 +27,7 @@ from gateway.domain.faults import Fault
 from gateway.domain.points import PointRef, Setpoint, WriteOutcome, WriteResult
 from gateway.domain.site import Channel, ChannelKind
 from gateway.domain.subjects import Role
+from simulators.broker import free_port
 
 SECRET = b"a secret of our own"
 DESK = Actor("Ms Chen", Role.DESK)

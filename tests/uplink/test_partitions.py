@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from bad_line import BadLine
-from fixtures.broker import Broker, mosquitto
+from fixtures.broker import Broker
 from fixtures.sizes import size
 from structlog.testing import capture_logs
 from uplink_rig import GATEWAY, Rig, gateway, window
@@ -23,6 +23,7 @@ from gateway.domain.bookings import Booking
 from gateway.domain.calls import CallOrigin
 from gateway.domain.events import Actor, CallRequested, DoorOverridden
 from gateway.domain.subjects import Role, StandingRight, Subject
+from simulators.broker import mosquitto
 from simulators.platform import Address, Platform
 from simulators.platform.service import Times
 
