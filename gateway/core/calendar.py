@@ -1,7 +1,8 @@
 """Opening hours on the wall's clock (RULES U3): over midnight, in days of 23 to 25 h."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from gateway.domain.hours import WeeklyHours
@@ -12,7 +13,7 @@ def local(wall_ms: int, zone: ZoneInfo) -> datetime:
     return datetime.fromtimestamp(wall_ms / 1000, zone)
 
 
-def instant_ms(day: datetime, minute: int, zone: ZoneInfo) -> int:
+def instant_ms(day: date, minute: int, zone: ZoneInfo) -> int:
     """The instant of a local minute of a local day.
 
     A time that daylight saving skips is the next that exists; a repeated one is its first.
@@ -47,14 +48,20 @@ def spans_around(
     hours: WeeklyHours, wall_ms: int, zone: ZoneInfo, days: int = 8
 ) -> list[tuple[int, int]]:
     """The instants `[from, to)` of every span that begins within a day before to `days` after."""
-    here = local(wall_ms, zone)
-    around = (here + timedelta(days=offset) for offset in range(-1, days))
-    return sorted(span for day in around for span in _spans_of(hours, day, zone))
+    return list(_spans_from(hours, local(wall_ms, zone).date(), zone, days))
 
 
-def _spans_of(hours: WeeklyHours, day: datetime, zone: ZoneInfo) -> Iterator[tuple[int, int]]:
+@lru_cache(maxsize=1_024)
+def _spans_from(
+    hours: WeeklyHours, today: date, zone: ZoneInfo, days: int
+) -> tuple[tuple[int, int], ...]:
+    around = (today + timedelta(days=offset) for offset in range(-1, days))
+    return tuple(sorted(span for day in around for span in _spans_of(hours, day, zone)))
+
+
+def _spans_of(hours: WeeklyHours, day: date, zone: ZoneInfo) -> Iterator[tuple[int, int]]:
     """The spans that begin on a local day: an exception's own, else the weekday's."""
-    own = dict(hours.exceptions).get(day.date().isoformat())
+    own = dict(hours.exceptions).get(day.isoformat())
     weekly = ((start, end) for weekday, start, end in hours.spans if weekday == day.weekday())
     for start, end in weekly if own is None else own:
         yield instant_ms(day, start, zone), instant_ms(day, end, zone)
@@ -71,7 +78,7 @@ def next_change_ms(hours: WeeklyHours, wall_ms: int, zone: ZoneInfo) -> int | No
     """The next instant at which the hours begin or end."""
     # each exception may take a day's edges away, and one far ahead may be all there is
     spans = spans_around(hours, wall_ms, zone, days=8 + len(hours.exceptions))
-    for date, _ in hours.exceptions:
-        spans += _spans_of(hours, datetime.fromisoformat(date), zone)
+    for day, _ in hours.exceptions:
+        spans += _spans_of(hours, date.fromisoformat(day), zone)
     edges = (edge for span in spans for edge in span)
     return min((edge for edge in edges if edge > wall_ms), default=None)

@@ -15,7 +15,7 @@ A door with no contact opens when its lock says so; one with neither claims noth
 
 from dataclasses import replace
 
-from gateway.core import fire, occupancy, passage
+from gateway.core import fire, grace, occupancy, passage
 from gateway.core.draft import Draft
 from gateway.core.emergency import released_by_call
 from gateway.core.faults import close_fault, fault_id, open_fault
@@ -114,6 +114,8 @@ def due(draft: Draft, status: DoorStatus) -> None:
     for given in over:
         if door.points.shows_opening:
             _tell(draft, Fact.NOT_ENTERED, door, given)
+        if status.state is not DoorState.CLOSED:
+            grace.not_seen(draft, given.facility)  # it stood open: they may have come in (B6)
     _check_held_open(draft, door)
     if status.passage_until_ms is not None and now.wall_ms >= status.passage_until_ms:
         passage.end(draft, door.id)

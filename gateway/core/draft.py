@@ -1,6 +1,5 @@
 """A decision in the making: what it has changed so far lies over the state it looks at."""
 
-from collections.abc import Iterator
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, TypeVar
@@ -27,38 +26,41 @@ class Draft:
         self.state = state
         self.readings = readings
         self.now = now
-        self._over: dict[tuple[type[Entity], str], Entity | None] = {}
+        self._over: dict[type[Entity], dict[str, Entity | None]] = {}
         self._records: list[Record] = []
         self._ids = 0
 
     def get(self, type_: type[E], id_: str) -> E | None:
         """The entity as it is after what was decided so far."""
-        if self._over and (type_, id_) in self._over:
-            return self._over[type_, id_]  # type: ignore[return-value]
+        over = self._over.get(type_)
+        if over is not None and id_ in over:
+            return over[id_]  # type: ignore[return-value]
         return self.state.get(type_, id_)
 
     def where(self, type_: type[E], name: str, value: Any) -> list[E]:
         """Entities whose indexed field is, or contains, the value."""
         found = self.state.where(type_, name, value)
-        if not self._over:
+        over = self._over.get(type_)
+        if over is None:
             return list(found)
-        kept = [e for e in found if (type_, e.id) not in self._over]
+        kept = [e for e in found if e.id not in over]
         return kept + [e for e in self._changed(type_) if _has(e, name, value)]
 
     def all(self, type_: type[E]) -> list[E]:
         """All entities of a type."""
-        kept = [e for e in self.state.all(type_) if (type_, e.id) not in self._over]
-        return kept + list(self._changed(type_))
+        over = self._over.get(type_, {})
+        return [e for e in self.state.all(type_) if e.id not in over] + self._changed(type_)
 
     def put(self, entity: Entity) -> None:
         """The entity is now so; a put of what is already so changes nothing."""
-        if self.get(type(entity), entity.id) != entity:
-            self._over[type(entity), entity.id] = entity
+        known = self.get(type(entity), entity.id)
+        if known is not entity and known != entity:
+            self._over.setdefault(type(entity), {})[entity.id] = entity
 
     def drop(self, type_: type[Entity], id_: str) -> None:
         """The entity is no more."""
         if self.get(type_, id_) is not None:
-            self._over[type_, id_] = None
+            self._over.setdefault(type_, {})[id_] = None
 
     def record(
         self,
@@ -98,20 +100,23 @@ class Draft:
 
     def changed(self) -> list[tuple[type[Entity], str, Entity | None]]:
         """What was put, or dropped (None), so far."""
-        return [(type_, id_, entity) for (type_, id_), entity in self._over.items()]
+        return [
+            (type_, id_, entity)
+            for type_, over in self._over.items()
+            for id_, entity in over.items()
+        ]
 
     def decision(self, reply: Reply | None) -> Decision:
         """What was decided."""
         changes: list[Change] = [
             Drop(type_, id_) if entity is None else Put(entity)
-            for (type_, id_), entity in self._over.items()
+            for type_, id_, entity in self.changed()
         ]
         return Decision(tuple(changes), tuple(self._records), reply)
 
-    def _changed(self, type_: type[E]) -> Iterator[E]:
-        for (kind, _), entity in self._over.items():
-            if kind is type_ and entity is not None:
-                yield entity  # type: ignore[misc]
+    def _changed(self, type_: type[E]) -> list[E]:
+        over = self._over.get(type_, {})
+        return [one for one in over.values() if one is not None]  # type: ignore[misc]
 
 
 @lru_cache(maxsize=8)

@@ -16,7 +16,13 @@ from gateway.core import beside, outlets, power, straying
 from gateway.core.draft import Draft
 from gateway.core.power import Claim, Share
 from gateway.domain.bookings import Booking
-from gateway.domain.charging import ChargerState, ChargingSession, OutletStatus, SessionState
+from gateway.domain.charging import (
+    ChargerState,
+    ChargingSession,
+    Outlet,
+    OutletStatus,
+    SessionState,
+)
 from gateway.domain.now import HOUR_MS, MINUTE_MS, SECOND_MS, Elapsed
 from gateway.domain.power import Circuit, Load, LoadKind, PerPhase
 from gateway.domain.site import Facility, Site
@@ -63,13 +69,14 @@ def _claim(draft: Draft, facility: Facility) -> Claim:
     status = draft.get(OutletStatus, facility.id) or OutletStatus(facility.id)
     session = outlets.session_at(draft, facility.id)
     ignores = straying.ignores_limit(draft, status.amiss)
-    unheard_ma = _unheard_limit_ma(draft, facility, status)
+    fresh = outlets.is_fresh(draft, outlet)
+    most_ma = outlet.load.maximum_ma if fresh else _unheard_limit_ma(draft, outlet, status)
     wanted = _takes_ma(draft, facility, status) if _wants_power(draft, facility, session) else 0
     return Claim(
         outlet=facility.id,
         load=outlet.load,
-        wanted_ma=min(wanted, outlet.load.minimum_ma) if ignores else min(wanted, unheard_ma),
-        deaf="limit_ignored" if ignores else "" if outlets.is_fresh(draft, outlet) else _UNHEARD,
+        wanted_ma=min(wanted, outlet.load.minimum_ma) if ignores else min(wanted, most_ma),
+        deaf="limit_ignored" if ignores else "" if fresh else _UNHEARD,
         granted_ma=status.granted_ma,
         counted_ma=_counted_ma(draft, facility, status),
         held_ms=status.turn.at(draft.now) if status.turn is not None else 0,
@@ -141,10 +148,9 @@ def _drawn_ma(draft: Draft, facility: Facility) -> int:
     return round(max((one for one in seen if one is not None), default=0))
 
 
-def _unheard_limit_ma(draft: Draft, facility: Facility, status: OutletStatus) -> int:
+def _unheard_limit_ma(draft: Draft, outlet: Outlet, status: OutletStatus) -> int:
     """C1: what a grant may still be while nothing is heard of what it rests on."""
-    outlet = outlets.outlet_of(facility)
-    if outlets.is_fresh(draft, outlet) or not status.granted_ma:
+    if not status.granted_ma:
         return outlet.load.maximum_ma
     heard = draft.readings.seen_ms(outlet.points.drive)
     unread_ms = status.amiss.unread.at(draft.now) if status.amiss.unread is not None else 0
@@ -215,12 +221,16 @@ def _grant(draft: Draft, claim: Claim, share: Share) -> None:
     """The outlet may draw so much from now on, and why no more."""
     granted_ma = share.granted_ma
     known = draft.get(OutletStatus, claim.outlet) or OutletStatus(claim.outlet)
+    counted_ma = max(claim.counted_ma, granted_ma)
+    granted = (granted_ma, counted_ma, share.limited_by)
+    if granted == (known.granted_ma, known.counted_ma, known.limited_by):
+        return
     turned = bool(known.granted_ma) != bool(granted_ma)
     draft.put(
         replace(
             known,
             granted_ma=granted_ma,
-            counted_ma=max(claim.counted_ma, granted_ma),
+            counted_ma=counted_ma,
             limited_by=share.limited_by,
             turn=Elapsed.started(draft.now) if turned else known.turn,
         )

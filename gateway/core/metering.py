@@ -52,10 +52,10 @@ def read(draft: Draft, facility: Facility, outlet: Outlet) -> None:
         serial = _serial(draft, meter)
         since, wall = Elapsed.started(draft.now), draft.now.wall_ms
         draft.put(MeterStatus(facility.id, value, since, wall, serial))
-    elif value == status.latest_wh:
-        draft.put(replace(status, doubt=None))
-    else:
+    elif value != status.latest_wh:
         _moved(draft, facility, outlet, status, value)
+    elif status.doubt is not None:
+        draft.put(replace(status, doubt=None))
 
 
 def seen_since(draft: Draft, facility: Facility, since: Elapsed) -> bool:
@@ -101,7 +101,8 @@ def check_stuck(draft: Draft, facility: Facility, outlet: Outlet) -> None:
         return
     watts = outlets.watts(draft, outlet) or 0
     flows = (status.flows or Elapsed.started(draft.now)) if watts > 0 else None
-    draft.put(replace(status, flows=flows))
+    if flows != status.flows:
+        draft.put(replace(status, flows=flows))
     due_wh = max(STUCK_STEPS * outlet.meter.resolution_wh, STUCK_WH)
     stuck = flows is not None and watts * flows.at(draft.now) >= due_wh * HOUR_MS
     why = reason("meter_stuck", outlet=facility.name.en)

@@ -15,6 +15,7 @@ from gateway.domain.points import PointRef
 from gateway.domain.reasons import Reason, reason
 from gateway.domain.site import Facility
 
+_SAID: dict[object, ChargerState] = {state.value: state for state in ChargerState}
 _PLUGGED = {
     ChargerState.CONNECTED: True,
     ChargerState.CHARGING: True,
@@ -39,9 +40,7 @@ def charger_state(draft: Draft, outlet: Outlet) -> ChargerState | None:
     if outlet.points.state is None:
         return None
     reading = draft.reading(outlet.points.state)
-    if not reading.good or reading.value not in set(ChargerState):
-        return None
-    return ChargerState(str(reading.value))
+    return _SAID.get(reading.value) if reading.good else None
 
 
 def plugged(draft: Draft, outlet: Outlet) -> bool | None:
@@ -125,7 +124,8 @@ def power_reason(draft: Draft, facility: Facility) -> Reason:
         return reason("no_charge")
     if charger_state(draft, outlet_of(facility)) is ChargerState.FAULTED:
         return reason("outlet_faulted", outlet=facility.name.en)
-    return reason(status.limited_by or ("charging" if status.granted_ma else "power_waits"))
+    code = status.limited_by or ("charging" if status.granted_ma else "power_waits")
+    return reason(code, outlet=facility.name.en)
 
 
 def connector_status(draft: Draft, facility: Facility) -> ConnectorStatus:

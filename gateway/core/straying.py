@@ -30,7 +30,8 @@ def look(draft: Draft, facility: Facility) -> None:
             draft, known.unread, not outlets.is_fresh(draft, outlets.outlet_of(facility))
         ),
     )
-    draft.put(replace(status, amiss=amiss))
+    if amiss != known:
+        draft.put(replace(status, amiss=amiss))
     power, name = outlets.outlet_of(facility).points.power, facility.name.en
     again = power is not None and outlets.read_since(draft, power, amiss.unasked)
     why = reason("unauthorised_energy", outlet=name)

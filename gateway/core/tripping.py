@@ -26,7 +26,8 @@ def look(draft: Draft, facility: Facility) -> None:
     status = draft.get(OutletStatus, facility.id) or OutletStatus(facility.id)
     danger = outlets.hazard(draft, facility)
     if not danger or _is_off(draft, facility):
-        draft.put(replace(status, unconfirmed=None))
+        if status.unconfirmed is not None:
+            draft.put(replace(status, unconfirmed=None))
     elif status.unconfirmed is None:
         draft.put(replace(status, unconfirmed=Elapsed.started(draft.now)))
     elif status.unconfirmed.at(draft.now) >= OFF_WITHIN_MS:

@@ -69,10 +69,8 @@ def look(draft: Draft, facility: Facility) -> None:
         return
     while usage.until_ms < now.wall_ms:
         edge = min(_next_edge_ms(draft, facility, usage.until_ms) or now.wall_ms, now.wall_ms)
-        usage = _spend(usage, edge)
-        usage = replace(usage, state=state_at(draft, facility, edge))
-    usage = replace(usage, state=state_at(draft, facility, now.wall_ms))
-    draft.put(_close(draft, usage))
+        usage = _in_state(_spend(usage, edge), state_at(draft, facility, edge))
+    draft.put(_close(draft, _in_state(usage, state_at(draft, facility, now.wall_ms))))
 
 
 def due(draft: Draft, usage: Usage) -> None:
@@ -224,6 +222,10 @@ def _status(draft: Draft, facility: Facility) -> ConnectorStatus:
 def _usage(draft: Draft, facility: str) -> Usage:
     found = draft.get(Usage, facility)
     return found or Usage(facility, UtilizationState.UNKNOWN, draft.now.wall_ms)
+
+
+def _in_state(usage: Usage, state: UtilizationState) -> Usage:
+    return usage if usage.state is state else replace(usage, state=state)
 
 
 def _spend(usage: Usage, until_ms: int) -> Usage:

@@ -1,6 +1,8 @@
 """Why something is so: a code, and a sentence in Chinese and English."""
 
+from collections.abc import Hashable
 from dataclasses import dataclass
+from functools import lru_cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,15 +256,11 @@ _SENTENCES: dict[str, tuple[str, str]] = {
 }
 
 
-def reason(code: str, **values: object) -> Reason:
+@lru_cache(maxsize=1_024)
+def reason(code: str, **values: Hashable) -> Reason:
     """The reason of that code with its blanks filled in. An unknown code is a bug (KeyError)."""
-    if not values:
-        return _PLAIN[code]
     zh, en = _SENTENCES[code]
     return Reason(code, zh.format(**values), en.format(**values))
-
-
-_PLAIN = {code: Reason(code, zh, en) for code, (zh, en) in _SENTENCES.items()}
 
 
 def codes() -> tuple[str, ...]:

@@ -357,6 +357,21 @@ def test_who_is_let_in_and_does_not_come_is_a_no_show_after_all(world: World) ->
     assert status(world, "b1") == "no_show"
 
 
+def test_who_is_let_in_at_a_door_that_stands_open_may_be_inside(world: World) -> None:
+    """B6: no opening was to be seen, so nobody saw that they did not come."""
+    world.at("09:50")
+    world.book("b1", "study", "ann", "10:00", "11:00")
+    world.at("10:04")
+    world.open("study")
+    world.at("10:05")
+    assert world.pin("study", "1111").accepted
+    world.at("10:07")
+    world.close("study")
+    world.at("10:20")
+    assert status(world, "b1") == "enforced"
+    assert world.facts(Fact.BOOKING_NO_SHOW) == []
+
+
 def test_a_no_show_is_given_to_walk_ins(world: World) -> None:
     """B4, B6"""
     world.book("b1", "study", "ann", "09:05", "11:00")

@@ -78,7 +78,7 @@ def bench() -> Bench:
 
 
 def level(value: Value = True, *, secures: bool = False, code: str = "ok") -> Level:
-    return Level(RELAY, value, secures, reason(code))
+    return Level(RELAY, value, secures, reason(code, outlet="Bay 1"))
 
 
 def lease(value: Value = "on") -> Lease:
