@@ -63,8 +63,7 @@ PARTS: dict[str, Part] = {
         [*PYTEST, "tests/simulation", *(f"--ignore={one}" for one in (FEEDER, TRUTH, WORLD))],
         waits=True,
     ),
-    # Seeds of two and a half days each.
-    "world": Part(120, [*PYTEST, WORLD], sizes={"PROOF_SEEDS": "30"}),
+    "world": Part(480, [*PROOF, WORLD], sizes={"PROOF_SEEDS": "146"}),  # a gateway-year
     "truth": Part(120, [*PROOF, TRUTH], sizes={"PROOF_TRUTHS": "1"}),
     "feeder": Part(120, [*PYTEST, FEEDER], sizes={"PROOF_FEEDER_STEPS": "1000"}),
     "end to end": Part(480, [*PYTEST, "tests/end_to_end"], waits=True),

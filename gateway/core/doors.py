@@ -114,7 +114,7 @@ def due(draft: Draft, status: DoorStatus) -> None:
     for given in over:
         if door.points.shows_opening:
             _tell(draft, Fact.NOT_ENTERED, door, given)
-        if status.state is not DoorState.CLOSED:
+        if status.state is not DoorState.CLOSED and given.facility is not None:
             grace.not_seen(draft, given.facility)  # it stood open: they may have come in (B6)
     _check_held_open(draft, door)
     if status.passage_until_ms is not None and now.wall_ms >= status.passage_until_ms:
