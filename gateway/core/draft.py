@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from gateway.domain.entity import Entity
 from gateway.domain.now import Now
-from gateway.domain.points import PointRef, Reading, ReadingsView
+from gateway.domain.points import ReadingsView
 from gateway.domain.reasons import Reason
 from gateway.domain.records import Fact, Record
 from gateway.domain.site import Site
@@ -19,12 +19,13 @@ E = TypeVar("E", bound=Entity)
 class Draft:
     """State with one decision's own changes on top. Lives for one `decide` and is never shared."""
 
-    __slots__ = ("_ids", "_over", "_records", "now", "readings", "site", "state")
+    __slots__ = ("_ids", "_over", "_records", "now", "reading", "readings", "site", "state")
 
     def __init__(self, site: Site, state: State, readings: ReadingsView, now: Now) -> None:
         self.site = site
         self.state = state
         self.readings = readings
+        self.reading = readings.latest  # of a point
         self.now = now
         self._over: dict[type[Entity], dict[str, Entity | None]] = {}
         self._records: list[Record] = []
@@ -82,10 +83,6 @@ class Draft:
         self._ids += 1
         id_ = self.now.new_id(kind)
         return id_ if self._ids == 1 else f"{id_}-{self._ids}"
-
-    def reading(self, ref: PointRef) -> Reading:
-        """The latest reading of a point."""
-        return self.readings.latest(ref)
 
     def local_time(self, wall_ms: int) -> str:
         """The hour and minute that a clock on the site's wall shows, with the day if not today."""

@@ -72,6 +72,8 @@ def share(
 ) -> dict[str, Share]:
     """The share of each claim by outlet. `beside`: what flows on a circuit that is not ours."""
     ordered = sorted(claims, key=lambda claim: claim.outlet)
+    if not any(one.wanted_ma or one.granted_ma or one.counted_ma or one.deaf for one in ordered):
+        return {claim.outlet: Share(0, 0) for claim in ordered}
     spots = {claim.outlet: _spots(circuits, claim.load) for claim in ordered}
     room = _Room(circuits, beside)
     targets = _targets(ordered, spots, room, turn_ms)
