@@ -197,11 +197,11 @@ class Auditor:
         """E2: it sounds within seconds, disk or no disk, where its board can be reached."""
         town, links = self._world.place.town, self._world.place.links
         gateway = self._world.place.gateway
-        if gateway is None or call_point not in self._crying or self._world.troubled(5 * MINUTE_MS):
+        if gateway is None or call_point not in self._crying:
             return
         for ref in self._site.safety.call_points[call_point].outputs.sirens:
-            relay = town.relay(ref)
-            if links.reaches(ref.device) and not relay.on(self._now_ms):
+            reached = links.reaches(ref.device) and not self._world.hidden([ref.device], MINUTE_MS)
+            if reached and not town.relay(ref).on(self._now_ms):
                 self._breach("E2", f"{call_point} was pressed, and {ref} is silent")
 
     # --- what the gateway says ----------------------------------------------------------------
@@ -235,12 +235,13 @@ class Auditor:
         """A6: entering is an opening that was really there."""
         door = self._world.place.town.doors[data["door"]]
         opened = door.openings[-1] if door.openings else 0
-        if not self._now_ms - opened < 30 * SECOND_MS and not self._world.troubled(10 * MINUTE_MS):
+        seen = not self._world.hidden(self._devices_at(data["door"]), 10 * MINUTE_MS)
+        if self._now_ms - opened >= 30 * SECOND_MS and seen:
             self._breach("A6", f"{data['door']} was entered, and nobody opened it")
 
     def _forced(self, data: Any, _now: Now) -> None:
         """A6: nobody in this world breaks a door; what was not seen excuses much."""
-        if not self._world.troubled(30 * MINUTE_MS):
+        if not self._world.hidden(self._devices_at(data["door"]), 10 * MINUTE_MS):
             self._breach("A6", f"{data['door']} was forced, and nobody did")
 
     def _no_show(self, data: Any, _now: Now) -> None:
@@ -308,8 +309,8 @@ class Auditor:
         running = {s.facility for s in gateway.state.all(ChargingSession) if s.running}
         for facility, connector in self._world.place.town.outlets.items():
             draws = connector.watts(self._now_ms) > 20 and facility not in running
-            reached = all(links.reaches(device) for device in links.near(facility))
-            if not draws or not reached or self._world.troubled(HOUR_MS):
+            hidden = self._world.hidden(links.near(facility), 10 * MINUTE_MS)
+            if not draws or hidden:
                 self._powered.pop(facility, None)
             elif self._now_ms - self._powered.setdefault(facility, self._now_ms) > STOPS_WITHIN_MS:
                 self._breach("C1", f"{facility} draws power without a session")
@@ -362,6 +363,11 @@ class Auditor:
     @property
     def _now_ms(self) -> int:
         return self._world.schedule.now_ms
+
+    def _devices_at(self, door: str) -> set[str]:
+        points = self._site.doors[door].points
+        refs = (points.strike, points.contact, points.exit_button, points.lock)
+        return {ref.device for ref in refs if ref is not None}
 
     def _whose(self, digest: str) -> str:
         return self._world.people_by_pin.get(digest.removeprefix("pin:"), "")

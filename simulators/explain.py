@@ -8,6 +8,7 @@ from gateway.domain.calls import Call
 from gateway.domain.charging import ChargingSession, OutletStatus
 from gateway.domain.faults import Fault
 from gateway.domain.visits import Visit
+from simulators.virtual.troubles import NOW
 from simulators.world import World
 
 RECORDS = 15
@@ -28,8 +29,9 @@ def _lines(world: World) -> Iterator[str]:
         data = {key: value for key, value in stamped.record.data.items() if key != "reason"}
         yield f"  {_at(stamped.now.wall_ms)} {stamped.record.fact.value} {data}"
     yield "troubles of late:"
-    for at_ms, name in world.troubles.came[-TROUBLES:]:
-        yield f"  {_at(at_ms)} {name or 'one is over'}"
+    for one in world.troubles.came[-TROUBLES:]:
+        lasts = "lasts" if one.ended_ms == NOW else f"until {_at(one.ended_ms)}"
+        yield f"  {_at(one.began_ms)} {lasts}: {one.name} {' '.join(sorted(one.devices))}"
     yield from _places(world)
     yield from _beliefs(world)
 

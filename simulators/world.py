@@ -9,7 +9,7 @@ Rules:
 
 import hashlib
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -261,9 +261,15 @@ class World:
 
     def troubled(self, within_ms: int) -> bool:
         """Something is wrong, or was of late."""
-        came, now_ms = self.troubles.came, self.schedule.now_ms
-        lately = bool(came) and came[-1][0] > now_ms - within_ms
-        return lately or self.troubles.lasting or self.booted_ms > now_ms - within_ms
+        since_ms = self.schedule.now_ms - within_ms
+        return self.booted_ms > since_ms or any(self.troubles.since(since_ms))
+
+    def hidden(self, devices: Collection[str], within_ms: int) -> bool:
+        """The gateway has not seen all that these devices did of late, or was not there."""
+        since_ms = self.schedule.now_ms - within_ms
+        return self.booted_ms > since_ms or any(
+            not trouble.devices.isdisjoint(devices) for trouble in self.troubles.since(since_ms)
+        )
 
     def stuck(self, place: str) -> bool:
         """What watches a place may not tell the truth."""

@@ -4,7 +4,8 @@ Rules: one source of chance of its own; a trouble undoes itself. From `until_ms`
 what still lasts is ended.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,18 @@ if TYPE_CHECKING:
 
 EVERY_MS = 5 * HOUR_MS  # on the average
 End = Callable[[], None]
+NOW = 1 << 62
 YEAR_MS = 365 * DAY_MS
+
+
+@dataclass(slots=True)
+class Trouble:
+    """What went wrong and when, and the devices that cannot be believed or reached meanwhile."""
+
+    name: str
+    began_ms: int
+    devices: frozenset[str] = frozenset()
+    ended_ms: int = NOW
 
 
 class Troubles:
@@ -27,9 +39,10 @@ class Troubles:
         self._world = world
         self._random = random
         self._until_ms = until_ms
-        self._ends: dict[int, End] = {}
+        self._ends: dict[int, tuple[Trouble, End]] = {}
         self._count = 0
-        self.came: list[tuple[int, str]] = []
+        self._devices: Iterable[str] = ()
+        self.came: list[Trouble] = []
 
     def begin(self) -> None:
         """Plan the first of them, and the end of all."""
@@ -43,23 +56,27 @@ class Troubles:
             self._world.schedule.at(at_ms, self._come)
 
     def _come(self) -> None:
-        name = self._random.choice(tuple(_KINDS))
-        self.came.append((self._world.schedule.now_ms, name))
+        name, now_ms = self._random.choice(tuple(_KINDS)), self._world.schedule.now_ms
+        self._devices = ()
         ended = _KINDS[name](self)
-        if ended is not None:
-            self._lasts(*ended)
+        trouble = Trouble(name, now_ms, frozenset(self._devices))
+        self.came.append(trouble)
+        if ended is None:
+            trouble.ended_ms = now_ms
+        else:
+            self._lasts(trouble, *ended)
         self._plan_next()
 
-    def _lasts(self, lasts_ms: int, end: End) -> None:
+    def _lasts(self, trouble: Trouble, lasts_ms: int, end: End) -> None:
         self._count += 1
         number = self._count
-        self._ends[number] = end
+        self._ends[number] = (trouble, end)
         self._world.schedule.after(lasts_ms, lambda: self._end(number))
 
     def _end(self, number: int) -> None:
-        end = self._ends.pop(number, None)
-        if end is not None:
-            self.came.append((self._world.schedule.now_ms, ""))
+        if number in self._ends:
+            trouble, end = self._ends.pop(number)
+            trouble.ended_ms = self._world.schedule.now_ms
             end()
 
     def _end_all(self) -> None:
@@ -69,10 +86,9 @@ class Troubles:
     def _time_ms(self, least_ms: int, most_ms: int) -> int:
         return self._random.randint(least_ms, most_ms)
 
-    @property
-    def lasting(self) -> bool:
-        """Something is wrong now."""
-        return bool(self._ends)
+    def since(self, at_ms: int) -> Iterator[Trouble]:
+        """What was wrong then, or has been at any time since."""
+        return (trouble for trouble in self.came if trouble.ended_ms >= at_ms)
 
     # --- the kinds ----------------------------------------------------------------------------
 
@@ -80,6 +96,7 @@ class Troubles:
         """A device answers no more for a while."""
         links = self._world.place.links
         id_ = self._random.choice(sorted(links.devices))
+        self._devices = [id_]
         links.silence(id_)
         return self._time_ms(5 * SECOND_MS, 3 * HOUR_MS), lambda: links.heal(id_)
 
@@ -87,12 +104,14 @@ class Troubles:
         """A link is down."""
         links = self._world.place.links
         link = self._random.choice(sorted(self._world.site.equipment.links))
+        self._devices = [one.id for one in links.devices.values() if one.link == link]
         links.cut_link(link)
         return self._time_ms(SECOND_MS, HOUR_MS), lambda: links.mend_link(link)
 
     def writes_lost(self) -> tuple[int, End]:
         """Some writes end without an answer: done, or not."""
         links, random = self._world.place.links, self._random
+        self._devices = links.devices
 
         def outcome(setpoint: Setpoint) -> WriteResult | None:
             if random.random() < 0.6:
@@ -168,6 +187,7 @@ class Troubles:
         if not town.sensors:
             return None
         ref = self._random.choice(sorted(town.sensors))
+        self._devices = [ref.device]
         town.stuck[ref] = self._random.random() < 0.5
         self._world.place.links.touch([ref.device])
 
@@ -182,9 +202,10 @@ class Troubles:
         connectors = self._world.place.town.connectors
         if connectors:
             key = self._random.choice(sorted(connectors))
+            self._devices = [key.rpartition("_")[0] or key]
             self._world.auditor.books.meter_reset(connectors[key])
             connectors[key].energy_wh = 0.0
-            self._world.place.links.touch([key.rpartition("_")[0] or key])
+            self._world.place.links.touch(self._devices)
 
 
 _KINDS: dict[str, Callable[[Troubles], tuple[int, End] | None]] = {
