@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from gateway.domain.bookings import Booking, BookingStatus
 from gateway.domain.calls import Call
 from gateway.domain.charging import ChargingSession
-from gateway.domain.events import BookingItem, CredentialPresented
+from gateway.domain.events import BookingItem, ChangesReceived, CredentialPresented
 from gateway.domain.faults import Fault
 from gateway.domain.now import HOUR_MS, MINUTE_MS, SECOND_MS, Now
 from gateway.domain.points import PointRef, Pulse, Setpoint
@@ -66,6 +66,10 @@ class Auditor:
             reader: door.id for door in self._site.doors.values() for reader in door.points.readers
         }
         self._bookings: dict[str, list[BookingItem]] = defaultdict(list)  # by facility
+        self._known: set[str] = set()  # bookings that the gateway has, or had
+        self._taken_back: set[str] = set()
+        self._over: set[str] = set()  # those, and what was judged a no-show, or ended
+        self._checked_in: set[str] = set()
         self._tries: list[_Try] = []
         self._tokens: set[str] = set()
         self._calls: dict[PointRef, str] = {
@@ -90,6 +94,12 @@ class Auditor:
         """The platform has these bookings from now on."""
         for item in items:
             self._bookings[item.terms.facility].append(item)
+
+    def applied(self, told: ChangesReceived) -> None:
+        """The gateway answered that it has this."""
+        self._known |= {item.id for item in told.put if isinstance(item, BookingItem)}
+        self._taken_back |= set(told.removed)
+        self._over |= set(told.removed)
 
     def presented(self, event: CredentialPresented) -> None:
         """A credential reached the gateway."""
@@ -179,8 +189,23 @@ class Auditor:
                 terms = item.terms
                 slack = 0 if one.trusted else UNCERTAIN_MS
                 begins, ends = terms.start_ms - slack, terms.end_ms + RETURN_MS + slack
-                if one.subject in terms.subjects and begins <= one.wall_ms < ends:
+                mine = one.subject in terms.subjects and begins <= one.wall_ms < ends
+                if mine and item.id not in self._taken_back and not self._yields(item, one):
                     return True
+        return False
+
+    def _yields(self, item: BookingItem, one: _Try) -> bool:
+        """B2: another that stands has the room for that time."""
+        if item.id in self._checked_in or not one.trusted:
+            return False
+        mine = item.terms
+        for other in self._bookings[mine.facility]:
+            its = other.terms
+            stands = other.id in self._known and other.id not in self._over
+            at_once = its.start_ms < mine.end_ms and mine.start_ms < its.end_ms
+            before = (its.created_ms, other.id) < (mine.created_ms, item.id)
+            if stands and at_once and before and its.start_ms <= one.wall_ms < its.end_ms:
+                return True
         return False
 
     def _sounds(self, setpoint: Setpoint) -> None:
@@ -231,6 +256,12 @@ class Auditor:
     def _call_cleared(self, data: Any, _now: Now) -> None:
         self._crying.pop(self._call_of[data["call"]], None)
 
+    def _came(self, data: Any, _now: Now) -> None:
+        self._checked_in.add(data["booking"])
+
+    def _ended(self, data: Any, _now: Now) -> None:
+        self._over.add(data["booking"])
+
     def _entered(self, data: Any, _now: Now) -> None:
         """A6: entering is an opening that was really there."""
         door = self._world.place.town.doors[data["door"]]
@@ -255,6 +286,7 @@ class Auditor:
         inside = self._world.place.town.rooms[place].people
         if set(inside) & set(mine.terms.subjects) and not self._world.stuck(place):
             self._breach("B6", f"the holder of {data['booking']} is inside, and a no-show")
+        self._over.add(data["booking"])
 
     # --- the whole site -----------------------------------------------------------------------
 
@@ -385,4 +417,6 @@ _CHECKS: dict[Fact, Any] = {
     Fact.ENTERED: Auditor._entered,
     Fact.DOOR_FORCED: Auditor._forced,
     Fact.BOOKING_NO_SHOW: Auditor._no_show,
+    Fact.BOOKING_CHECKED_IN: Auditor._came,
+    Fact.BOOKING_ENDED: Auditor._ended,
 }

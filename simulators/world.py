@@ -55,6 +55,7 @@ BEGINS = tuple(
     int(datetime(2026, month, day, tzinfo=UTC).timestamp() * 1000)
     for month, day in ((1, 5), (3, 6), (3, 27), (4, 3), (6, 15), (10, 2), (10, 23), (10, 30))
 )
+CANCELLED = 0.04
 STEPS_KEPT = 40
 DESK = Actor("Ms Chen", Role.DESK)
 
@@ -117,7 +118,9 @@ class World:
         people = {f"p{n}": f"{10_000_000 + 7_654_321 * n % 90_000_000}" for n in range(1, 6)}
         self.people_by_pin = {pin: who for who, pin in people.items()}
         self._desk = self._chance("desk")
-        self._life = Life(self.place, people, _pin, HABITS, self._chance("people"))
+        chances = (self._chance("people"), self._chance("rivals"))
+        self._life = Life(self.place, people, _pin, HABITS, *chances)
+        self._fickle = self._chance("fickle")
         calm_ms = max(round(days * DAY_MS * CALM), CALM_LEAST_MS)
         self.calm_from_ms = self.ends_ms - calm_ms
         self.troubles = Troubles(self, self._chance("troubles"), self.calm_from_ms)
@@ -129,6 +132,7 @@ class World:
         breach = None
         try:
             self._boot(WallClock(), None)
+            self.platform.applied.append(self.auditor.applied)
             self.platform.change(Stream.SUBJECTS, self._life.introduce())
             self.platform.turn()
             for day in self._life.days(self.ends_ms):
@@ -153,6 +157,13 @@ class World:
         if booked:
             self.auditor.booked(booked)
             self.platform.change(Stream.BOOKINGS, booked)
+        for item in booked:
+            if self._fickle.random() < CANCELLED:
+                self.schedule.at(item.terms.start_ms - HOUR_MS, partial(self._cancel, item.id))
+
+    def _cancel(self, booking: str) -> None:
+        """It is taken back; whoever had it has not heard."""
+        self.platform.change(Stream.BOOKINGS, [], [booking])
 
     def _every_hour(self) -> None:
         self.schedule.after(HOUR_MS, self._every_hour)

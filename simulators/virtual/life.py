@@ -1,6 +1,7 @@
 """Who wants what on a day: bookings as a platform tells them, and people who come for them."""
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from random import Random
 from zoneinfo import ZoneInfo
@@ -17,11 +18,15 @@ from simulators.virtual.site import VirtualSite
 
 Window = tuple[int, int]
 QUARTER_MS = 15 * MINUTE_MS
+RIVALS = 0.08
 OPENS, CLOSES = 8, 22  # local hours in which people come
 
 
 class Life:
-    """The days of a site. `people` are residents by id, with the PIN they type."""
+    """The days of a site. `people` are residents by id, with the PIN they type.
+
+    With `rivals`, a source of chance, a room is now and then promised to two, who both come.
+    """
 
     def __init__(
         self,
@@ -30,8 +35,10 @@ class Life:
         pin: Callable[[str], Presented],
         habits: Habits,
         random: Random,
+        rivals: Random | None = None,
     ) -> None:
         self._place = place
+        self._rivals = rivals
         self._people = people
         self._pin = pin
         self._habits = habits
@@ -89,12 +96,33 @@ class Life:
             facility.booking is BookingPolicy.OPTIONAL and self._random.random() < 0.5
         )
         if facility.outlet is None:
-            stay = stay_of(self._place.site, facility.id, who, self._people[who], window)
-            guest = Guest(self._place, stay, self._pin, self._random)
-            guest.live(plan(stay, self._habits, self._random))
+            self._visit(facility, who, window, self._random)
         else:
             self._park(facility, who, window)
-        return [] if walks_in else [_booking(facility, who, window)]
+        if walks_in:
+            return []
+        return [_booking(facility, who, window), *self._promised_again(facility, window)]
+
+    def _visit(self, facility: Facility, who: str, window: Window, random: Random) -> None:
+        stay = stay_of(self._place.site, facility.id, who, self._people[who], window)
+        guest = Guest(self._place, stay, self._pin, random)
+        guest.live(plan(stay, self._habits, random))
+
+    def _promised_again(self, facility: Facility, window: Window) -> list[BookingItem]:
+        """Somebody else has booked it too, before the other or after."""
+        if self._rivals is None or facility.outlet is not None or self._rivals.random() > RIVALS:
+            return []
+        taken = {who: self._busy.setdefault((who, True), []) for who in self._people}
+        free = [who for who, windows in taken.items() if not _overlaps(window, windows)]
+        if not free:
+            return []
+        who = self._rivals.choice(free)
+        taken[who].append((window[0] - HOUR_MS, window[1] + HOUR_MS))
+        self._visit(facility, who, window, self._rivals)
+        item = _booking(facility, who, window)
+        created_ms = item.terms.created_ms + self._rivals.choice((-HOUR_MS, HOUR_MS))
+        terms = replace(item.terms, created_ms=created_ms)
+        return [BookingItem(f"{item.id}-{who}", terms)]
 
     def _park(self, facility: Facility, who: str, window: Window) -> None:
         kinds = ("ebike",) if facility.kind == "socket" else ("car", "small_car")
