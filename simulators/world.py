@@ -118,8 +118,8 @@ class World:
         people = {f"p{n}": f"{10_000_000 + 7_654_321 * n % 90_000_000}" for n in range(1, 6)}
         self.people_by_pin = {pin: who for who, pin in people.items()}
         self._desk = self._chance("desk")
-        chances = (self._chance("people"), self._chance("rivals"))
-        self._life = Life(self.place, people, _pin, HABITS, *chances)
+        self._life = Life(self.place, people, _pin, HABITS, self._chance("people"))
+        self._life.rivals = self._chance("rivals")
         self._fickle = self._chance("fickle")
         calm_ms = max(round(days * DAY_MS * CALM), CALM_LEAST_MS)
         self.calm_from_ms = self.ends_ms - calm_ms

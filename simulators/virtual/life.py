@@ -25,7 +25,7 @@ OPENS, CLOSES = 8, 22  # local hours in which people come
 class Life:
     """The days of a site. `people` are residents by id, with the PIN they type.
 
-    With `rivals`, a source of chance, a room is now and then promised to two, who both come.
+    With `rivals` set, a source of chance, a room is now and then promised to two, who both come.
     """
 
     def __init__(
@@ -35,10 +35,9 @@ class Life:
         pin: Callable[[str], Presented],
         habits: Habits,
         random: Random,
-        rivals: Random | None = None,
     ) -> None:
+        self.rivals: Random | None = None
         self._place = place
-        self._rivals = rivals
         self._people = people
         self._pin = pin
         self._habits = habits
@@ -110,17 +109,17 @@ class Life:
 
     def _promised_again(self, facility: Facility, window: Window) -> list[BookingItem]:
         """Somebody else has booked it too, before the other or after."""
-        if self._rivals is None or facility.outlet is not None or self._rivals.random() > RIVALS:
+        if self.rivals is None or facility.outlet is not None or self.rivals.random() > RIVALS:
             return []
         taken = {who: self._busy.setdefault((who, True), []) for who in self._people}
         free = [who for who, windows in taken.items() if not _overlaps(window, windows)]
         if not free:
             return []
-        who = self._rivals.choice(free)
+        who = self.rivals.choice(free)
         taken[who].append((window[0] - HOUR_MS, window[1] + HOUR_MS))
-        self._visit(facility, who, window, self._rivals)
+        self._visit(facility, who, window, self.rivals)
         item = _booking(facility, who, window)
-        created_ms = item.terms.created_ms + self._rivals.choice((-HOUR_MS, HOUR_MS))
+        created_ms = item.terms.created_ms + self.rivals.choice((-HOUR_MS, HOUR_MS))
         terms = replace(item.terms, created_ms=created_ms)
         return [BookingItem(f"{item.id}-{who}", terms)]
 
