@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from gateway.domain.charging import ChargingSession, MeterStatus
+from gateway.domain.charging import ChargingSession, MeterKind, MeterStatus
 from gateway.domain.now import HOUR_MS, MINUTE_MS, Now
 from gateway.domain.records import Fact, Record
 from gateway.domain.state import State
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from simulators.world import World
 
 BUCKET_MS = 15 * MINUTE_MS
+UNSEEN_WH = 3_000
 STORM = 100  # facts of one kind about one thing in an hour
 _ABOUT = ("booking", "session", "call", "visit", "grant", "facility", "door", "command")
 
@@ -50,6 +51,7 @@ class Books:
         self._begun: Counter[str] = Counter()  # sessions: a register of each loses its last part
         self._counted: Counter[str] = Counter()  # by outlet, before its register was reset
         self._resets: Counter[str] = Counter()
+        self._before = {f: c.energy_wh for f, c in world.place.town.outlets.items()}
         self._outlets = {id(c): f for f, c in world.place.town.outlets.items()}
         world.platform.took.append(self.took)
 
@@ -137,12 +139,23 @@ class Books:
             status = state.get(MeterStatus, facility)
             told += status.unattributed_wh if status is not None else 0
             connector.step(self._now_ms)
-            true = self._counted[facility] + connector.energy_wh
+            true = self._counted[facility] + connector.energy_wh - self._before[facility]
             if told > true + 2:
                 self._breach("C5", f"{facility}: {told} Wh told of {true:.0f} that flowed")
-            unseen = 3_000 * self._resets[facility]  # counted, and never read
-            if told < true - 5 - self._begun[facility] - unseen:
+            unseen_wh = UNSEEN_WH * self._began_anew(facility)
+            if told < true - 5 - self._begun[facility] - unseen_wh:
                 self._breach("C5", f"{facility}: {told} Wh told of {true:.0f} that flowed")
+
+    def _began_anew(self, facility: str) -> int:
+        """How often its register may have, with something counted that nobody had read."""
+        outlet = self._world.site.facilities[facility].outlet
+        assert outlet is not None
+        assert outlet.meter is not None
+        if outlet.meter.kind is MeterKind.LIFETIME:
+            return self._resets[facility]
+        near = set(self._world.place.links.near(facility))
+        gaps = sum(not near.isdisjoint(one.devices) for one in self._world.troubles.came)
+        return self._resets[facility] + gaps
 
     @property
     def _now_ms(self) -> int:

@@ -4,6 +4,7 @@ A connector is known by its device (`keba`), or with its number where the device
 (`station_3`), and by the facility that it is the outlet of.
 """
 
+import math
 import re
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -101,9 +102,11 @@ def _connector(profile: Profile, drive: str, now_ms: int) -> Connector:
 def _shows(connector: Connector, profile: Profile) -> dict[str, Source]:
     """What points by these names show of a connector."""
     by_session = profile.traits.get("energy") == "session"
+    over_wh = float(profile.traits.get("energy_rolls_over_wh", math.inf))
+    energy = _stepped(connector, "session_wh" if by_session else "energy_wh")
     shows: dict[str, Source] = {
         "power": connector.watts,
-        "energy": _stepped(connector, "session_wh" if by_session else "energy_wh"),
+        "energy": lambda now_ms: float(energy(now_ms)) % over_wh,
         "session_energy": _stepped(connector, "session_wh"),
         "temperature": _stepped(connector, "temperature_c"),
         "plugged": lambda _now_ms: connector.vehicle is not None,

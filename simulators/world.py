@@ -105,6 +105,7 @@ class World:
         takes: Callable[[], int] = lambda: disk_chance.randint(*self.commit_ms)  # noqa: E731
         self.disk = MemoryDisk(disk_chance, takes=takes)
         self.place = _WatchedSite(self.site, self.schedule, self._chance("place"))
+        self._near_the_end_of_registers()
         self.platform = VirtualPlatform(self.place, self.disk, self._chance("platform"))
         self.auditor = self.place.auditor = Auditor(self)
         self.last: deque[str] = deque(maxlen=STEPS_KEPT)
@@ -151,6 +152,14 @@ class World:
 
     def _chance(self, part: str) -> Random:
         return Random(f"{self.seed} {part}")  # noqa: S311  # a simulation, to be repeated
+
+    def _near_the_end_of_registers(self) -> None:
+        """Those that roll over will soon (C3)."""
+        chance = self._chance("registers")
+        for facility, connector in self.place.town.outlets.items():
+            outlet = self.site.facilities[facility].outlet
+            if outlet is not None and outlet.meter is not None and outlet.meter.rolls_over_wh:
+                connector.energy_wh = outlet.meter.rolls_over_wh - chance.uniform(0, 3_000)
 
     def _day(self, day: datetime) -> None:
         booked = self._life.day(day, self.ends_ms - 3 * HOUR_MS)

@@ -3,6 +3,8 @@
 - What it moves by belongs to the session that is open, else to nobody: `unattributed`.
 - A step back, or one that the outlet could not have delivered, is a bad reading until three agree;
   then a new segment begins. A session register that begins anew is none of that.
+- A step that it could have delivered only in a long time, as after a silence, is energy once three
+  readings agree: a register that stood still may show a false one at any time.
 - Nothing is ever negative, and nothing is guessed in silence: each new segment is a record.
 """
 
@@ -21,15 +23,17 @@ from gateway.domain.charging import (
     Segment,
     SessionState,
 )
-from gateway.domain.now import DAY_MS, HOUR_MS, SECOND_MS, Elapsed
+from gateway.domain.now import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, Elapsed
 from gateway.domain.reasons import reason
 from gateway.domain.records import Fact
 from gateway.domain.site import Facility
 
 AGREE = 3  # impossible readings in a row that make a new segment
+SUDDEN_MS = (
+    2 * MINUTE_MS
+)  # what more than this could have delivered comes after a silence, or is false
 NOMINAL_MV = 240_000
 SLACK_PERCENT = 120
-NEAR_ROLL_OVER_PERCENT = 99
 STUCK_STEPS = 5  # resolutions' worth of energy that must have moved the register
 STUCK_WH = 100
 ASKED_AFTER_MS = SECOND_MS  # an answer this long after an instant was asked for after it
@@ -115,11 +119,13 @@ def _moved(
     meter = outlet.meter
     assert meter is not None
     step = value - status.latest_wh
-    if 0 <= step <= _most_wh(outlet, meter, _since_moved_ms(draft, status)):
+    since_ms = _since_moved_ms(draft, status)
+    most_wh = _most_wh(outlet, meter, since_ms)
+    if 0 <= step <= _most_wh(outlet, meter, min(since_ms, SUDDEN_MS)):
         _count(draft, facility, status, value, step)
     elif meter.kind is MeterKind.SESSION and step < 0:
         _begin_segment(draft, facility, status, (0, value))
-    elif step < 0 and _rolled_over(meter, status.latest_wh, value):
+    elif meter.rolls_over_wh and 0 <= meter.rolls_over_wh + step <= most_wh:
         _count(draft, facility, status, meter.rolls_over_wh, meter.rolls_over_wh - status.latest_wh)
         _begin_segment(draft, facility, draft.get(MeterStatus, facility.id) or status, (0, value))
     else:
@@ -182,7 +188,7 @@ def _begin_segment(
 def _doubt(
     draft: Draft, facility: Facility, outlet: Outlet, status: MeterStatus, value: int
 ) -> None:
-    """What cannot be is not believed, until it has been said three times."""
+    """What cannot be, or comes suddenly, is not believed until it has been said three times."""
     meter = outlet.meter
     assert meter is not None
     before = status.doubt
@@ -192,12 +198,16 @@ def _doubt(
     near_wh = _most_wh(outlet, meter, waited_ms + 10 * SECOND_MS)
     again = before is not None and 0 <= value - before.value_wh <= near_wh
     times = before.times + 1 if before is not None and again else 1
-    if times >= AGREE:
+    step = value - status.latest_wh
+    possible = 0 <= step <= _most_wh(outlet, meter, _since_moved_ms(draft, status))
+    if times >= AGREE and possible:
+        _count(draft, facility, status, value, step)
+    elif times >= AGREE:
         _begin_segment(draft, facility, status, (value, value))
-        return
-    draft.put(replace(status, doubt=Doubt(value, times, Elapsed.started(draft.now))))
-    why = reason("meter_implausible", outlet=facility.name.en, value=value)
-    set_fault(draft, facility.id, why, True, (facility.place,))
+    else:
+        draft.put(replace(status, doubt=Doubt(value, times, Elapsed.started(draft.now))))
+        why = reason("meter_implausible", outlet=facility.name.en, value=value)
+        set_fault(draft, facility.id, why, not possible, (facility.place,))
 
 
 def _since_moved_ms(draft: Draft, status: MeterStatus) -> int:
@@ -221,11 +231,6 @@ def _most_wh(outlet: Outlet, meter: Meter, elapsed_ms: int) -> int:
     most_mw = outlet.load.maximum_ma * phases * NOMINAL_MV // 1000
     flowed_wh = most_mw * elapsed_ms // (HOUR_MS * 1000)
     return flowed_wh * SLACK_PERCENT // 100 + 2 * meter.resolution_wh
-
-
-def _rolled_over(meter: Meter, before: int, value: int) -> bool:
-    over = meter.rolls_over_wh
-    return bool(over) and before * 100 >= over * NEAR_ROLL_OVER_PERCENT and value * 100 <= over
 
 
 def _taking(draft: Draft, facility: Facility) -> ChargingSession | None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from gateway.domain.events import ClockChanged
 from gateway.domain.now import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, Trust
-from gateway.domain.points import Pulse, Setpoint, WriteResult
+from gateway.domain.points import Pulse, Setpoint, Value, WriteResult
 
 if TYPE_CHECKING:
     from simulators.world import World
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 EVERY_MS = 5 * HOUR_MS  # on the average
 End = Callable[[], None]
 NOW = 1 << 62
+SURELY_RESET_WH = 1_000_000_000
 YEAR_MS = 365 * DAY_MS
 
 
@@ -149,10 +150,12 @@ class Troubles:
 
     def crash(self) -> None:
         """The process dies and is started again."""
+        self._devices = self._world.place.links.devices
         self._world.crash(self._time_ms(SECOND_MS, 20 * SECOND_MS))
 
     def long_crash(self) -> None:
         """It stays away for long."""
+        self._devices = self._world.place.links.devices
         self._world.crash(self._time_ms(MINUTE_MS, 2 * HOUR_MS))
 
     def wakes_in_another_time(self) -> tuple[int, End]:
@@ -160,6 +163,7 @@ class Troubles:
         off_ms = self._random.choice((-1_700_000_000_000, -10 * YEAR_MS, 10 * YEAR_MS))
         off_ms = self._random.choice((off_ms, HOUR_MS, -HOUR_MS, -SECOND_MS))
         world = self._world
+        self._devices = world.place.links.devices
         world.crash(self._time_ms(SECOND_MS, MINUTE_MS), off_ms)
         return self._time_ms(2 * MINUTE_MS, 6 * HOUR_MS), world.learn_time
 
@@ -198,14 +202,42 @@ class Troubles:
         return self._time_ms(HOUR_MS, 30 * HOUR_MS), end
 
     def meter_reset(self) -> None:
-        """An outlet's energy register begins anew."""
-        connectors = self._world.place.town.connectors
+        """An outlet's energy register begins anew; not where that could be its roll-over."""
+        connectors = {
+            key: one
+            for key, one in self._world.place.town.connectors.items()
+            if one.energy_wh < SURELY_RESET_WH
+        }
         if connectors:
             key = self._random.choice(sorted(connectors))
             self._devices = [key.rpartition("_")[0] or key]
             self._world.auditor.books.meter_reset(connectors[key])
             connectors[key].energy_wh = 0.0
             self._world.place.links.touch(self._devices)
+
+    def meter_lies(self) -> tuple[int, End] | None:
+        """An outlet's meter shows what was never so, for one poll or two."""
+        town = self._world.place.town
+        outlets = [one for one in self._world.site.facilities.values() if one.outlet is not None]
+        if not outlets:
+            return None
+        outlet = self._random.choice(outlets).outlet
+        assert outlet is not None
+        assert outlet.meter is not None
+        ref = self._random.choice([outlet.meter.energy, *filter(None, [outlet.points.power])])
+        self._devices = [ref.device]
+        lie: Value = 1_100.0
+        if ref == outlet.meter.energy:
+            true_wh = int(town.value(ref, self._world.schedule.now_ms))
+            lie = max(0, true_wh + self._random.choice((-4_000, 6_000, 9_876_543)))
+        town.stuck[ref] = lie
+        self._world.place.links.touch([ref.device])
+
+        def end() -> None:
+            town.stuck.pop(ref, None)
+            self._world.place.links.touch([ref.device])
+
+        return self._time_ms(200, 1_500), end
 
 
 _KINDS: dict[str, Callable[[Troubles], tuple[int, End] | None]] = {
@@ -221,4 +253,5 @@ _KINDS: dict[str, Callable[[Troubles], tuple[int, End] | None]] = {
     "the platform is away": Troubles.platform_away,
     "a sensor is stuck": Troubles.sensor_stuck,
     "a meter is reset": Troubles.meter_reset,
+    "a meter lies": Troubles.meter_lies,
 }

@@ -64,6 +64,34 @@ def test_a_register_that_jumps_to_a_lifetime_value_bills_nobody_for_it(garage: G
     assert [one["opened_wh"] > 4_000_000 for one in told["segments"]] == [False, True]
 
 
+def test_a_false_step_after_hours_of_standing_still_is_nobodys_energy(garage: Garage) -> None:
+    """C3: it could have flowed since the register last moved, and was read once."""
+    garage.run(6 * 3_600)
+    car = garage.cars["car1"]
+    car.wh += 20_000
+    garage.look()
+    car.wh -= 20_000
+    garage.look()
+    garage.start("car1", "1111")
+    garage.run(600)
+    told = ended(garage)
+    assert len(told["segments"]) == 1
+    assert 0 < told["energy_wh"] < 2_000
+    assert sum(one.data["energy_wh"] for one in garage.facts(Fact.ENERGY_UNATTRIBUTED)) == 0
+
+
+def test_what_flowed_in_an_hour_of_silence_counts_once_it_was_read_again(garage: Garage) -> None:
+    garage.start("car1", "1111")
+    garage.run(600)
+    before = garage.session("car1").energy_wh
+    garage.wait(hours=1)
+    garage.cars["car1"].wh += 3_000
+    garage.run(30)
+    assert before + 3_000 <= garage.session("car1").energy_wh < before + 3_100
+    assert "meter_implausible:car1" not in garage.faults()
+    assert len(ended(garage)["segments"]) == 1
+
+
 def test_a_register_that_stands_still_while_power_flows_is_a_fault(garage: Garage) -> None:
     garage.start("car1", "1111")
     garage.run(60)
