@@ -83,6 +83,7 @@ class VirtualLinks:
         self._facility_devices = facility_devices(site)
         self._wire(site)
         self._drifting: dict[str, None] = {}
+        self._drifts_ms = 0
         self._playing: dict[PointRef, None] = {}
 
     # --- a gateway comes and goes -------------------------------------------------------------
@@ -172,7 +173,7 @@ class VirtualLinks:
         self._freshen()
         kind = event.kind if isinstance(event, DeadlineReached) else ""
         if kind == SUPERVISION or isinstance(event, CredentialPresented | SessionStopAsked):
-            self.look(*self._drifting)
+            self._look_at_drifting()
         elif isinstance(event, DeadlineReached) and kind in _OF_OUTLETS:
             session = self._gateway.state.get(ChargingSession, event.id)
             facility = session.facility if session is not None else event.id
@@ -229,8 +230,13 @@ class VirtualLinks:
     def _drift(self, id_: str) -> None:
         """What is under load is looked at again in a minute, all of it together."""
         if not self._drifting:
-            self._schedule.after(self.drift_ms, self._look_at_drifting)
+            self._drifts_ms = self._schedule.now_ms + self.drift_ms
+            self._schedule.at(self._drifts_ms, self._drifted)
         self._drifting[id_] = None
+
+    def _drifted(self) -> None:
+        if self._schedule.now_ms >= self._drifts_ms:
+            self._look_at_drifting()  # else it was looked at since
 
     def _look_at_drifting(self) -> None:
         ids, self._drifting = self._drifting, {}
