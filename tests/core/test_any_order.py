@@ -14,10 +14,8 @@ from fixtures.sizes import size
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from gateway.core.draft import Draft
-from gateway.core.fire import releases
 from gateway.domain.bookings import Booking, BookingStatus
-from gateway.domain.calls import Call, CallOutcome
+from gateway.domain.calls import Call, CallOutcome, FireLatch
 from gateway.domain.events import (
     CallAcknowledged,
     CallAttended,
@@ -81,6 +79,7 @@ class Life(RuleBasedStateMachine):
         self.world = self.world_of()
         self.booked: dict[str, tuple[str, str, int, int]] = {}
         self.crying: set[str] = set()  # call points pressed since they were last cleared
+        self.latched = False  # it burned since the zone was last reset
         for who, pin in PEOPLE.items():
             self.world.person(who, pin=pin)
         self.numbers = 0
@@ -182,10 +181,12 @@ class Life(RuleBasedStateMachine):
     def the_panel_says(self, burns: bool) -> None:
         zone = self.world.site.safety.fire_zones["fire"]
         self.world.edge(zone.input, zone.active if burns else not zone.active)
+        self.latched |= burns
 
     @rule()
     def the_fire_is_reset(self) -> None:
-        self.world.tell(FireResetAsked("fire", DESK))
+        if self.world.tell(FireResetAsked("fire", DESK)).accepted:
+            self.latched = False
 
     # --- what breaks --------------------------------------------------------------------------
 
@@ -235,6 +236,7 @@ class Life(RuleBasedStateMachine):
         self.world.disk.slow = self.world.disk.broken = False
         self.world.restart(off_ms)
         self.world.settle()
+        self.latched = any(one.latched for one in self.world.state.all(FireLatch))
 
     @rule(device=st.sampled_from(DEVICES))
     def a_device_falls_silent(self, device: str) -> None:
@@ -291,13 +293,17 @@ class Life(RuleBasedStateMachine):
 
     @invariant()
     def fire_holds_open(self) -> None:
-        """A3: whatever else is so."""
-        world = self.world
-        draft = Draft(world.site, world.state, world.readings, world.now())
-        if releases(draft, world.site.doors["study"]) is not None:
-            held = world.wanted("board/hold_study")
+        """A3: until a person resets it, whatever its input says, and whatever else is so."""
+        if self.latched:
+            held = self.world.wanted("board/hold_study")
             assert held is not None
             assert held.reason.code == "fire_release"
+
+    @invariant()
+    def a_restart_spends_a_release(self) -> None:
+        """A4: nothing of another boot is even wanted."""
+        for setpoint in self.world.reconciler.desired():
+            assert not isinstance(setpoint, Pulse) or setpoint.boot == self.world.boot
 
 
 def _standing(entity: Booking | Call) -> object:
