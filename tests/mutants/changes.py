@@ -170,8 +170,15 @@ MUTANTS = (
         "an impossible step is energy",
         "C3",
         f"{CORE}/metering.py",
-        "    if 0 <= step <= _most_wh(outlet, meter, _since_moved_ms(draft, status)):",
+        "    if 0 <= step <= _most_wh(outlet, meter, min(since_ms, SUDDEN_MS)):",
         "    if 0 <= step:",
+    ),
+    Mutant(
+        "what could have flowed in hours of standing still did",
+        "C3",
+        f"{CORE}/metering.py",
+        "    if 0 <= step <= _most_wh(outlet, meter, min(since_ms, SUDDEN_MS)):",
+        "    if 0 <= step <= most_wh:",
     ),
     Mutant(
         "a new segment goes on from the old register",
