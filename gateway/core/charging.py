@@ -119,9 +119,31 @@ def look(draft: Draft, *facilities: Facility) -> None:
         _advance(draft, facility)
     loads.settle(draft, {outlets.outlet_of(one).load.circuit for one in facilities})
     for facility in facilities:
-        straying.look(draft, facility)
-        tripping.look(draft, facility)
-        _note_status(draft, facility)
+        _judge(draft, facility)
+
+
+def counted(draft: Draft, facility: Facility) -> None:
+    """Its register moved, and nothing else was read: circuits are shared anew if that ends it."""
+    outlet, before = outlets.outlet_of(facility), _standing(draft, facility)
+    _advance(draft, facility)
+    status = draft.get(OutletStatus, facility.id)
+    heard = status is not None and status.amiss.unread is None and outlets.is_fresh(draft, outlet)
+    if not heard or _standing(draft, facility) != before:
+        loads.settle(draft, [outlet.load.circuit])
+    _judge(draft, facility)
+
+
+def _standing(draft: Draft, facility: Facility) -> tuple[object, ...]:
+    """What of an outlet the sharing rests on, but for what is read."""
+    session = outlets.session_at(draft, facility.id)
+    stands = session and (session.id, session.progress.state, session.stop)
+    return stands, draft.get(OutletStatus, facility.id)
+
+
+def _judge(draft: Draft, facility: Facility) -> None:
+    straying.look(draft, facility)
+    tripping.look(draft, facility)
+    _note_status(draft, facility)
 
 
 def due(draft: Draft, session: ChargingSession) -> None:

@@ -1,5 +1,6 @@
 """Route one event to the rule that decides it."""
 
+from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
@@ -90,17 +91,20 @@ def _readings(draft: Draft, event: events.ReadingsChanged) -> None:
 
 def _outlets(draft: Draft, event: events.ReadingsChanged) -> None:
     """Each outlet that was read is looked at once, with all that was read of it."""
-    used_by = uses(draft.site)
-    read = [used for reading in event.readings for used in used_by.get(reading.ref, ())]
-    metered = [used.owner for used in read if used.use is Use.CIRCUIT_METER]
-    if metered:
+    used_by, facilities = uses(draft.site), draft.site.facilities
+    read: dict[Use, dict[str, None]] = defaultdict(dict)
+    for reading in event.readings:
+        for used in used_by.get(reading.ref, ()):
+            read[used.use][used.owner] = None
+    if metered := read[Use.CIRCUIT_METER]:
         loads.settle(draft, metered)
-    found = dict.fromkeys(used.owner for used in read if used.use in _OUTLET_USES)
-    if found:
-        charging.look(draft, *(draft.site.facilities[id_] for id_ in found))
-    for used in read:
-        if used.use is Use.CIRCUIT_ENERGY:
-            residual.read(draft, draft.site.circuits[used.owner])
+    if looked := read[Use.OUTLET] | read[Use.POWER_DRIVE]:
+        charging.look(draft, *(facilities[id_] for id_ in looked))
+    for id_ in read[Use.REGISTER]:
+        if id_ not in looked:
+            charging.counted(draft, facilities[id_])
+    for id_ in read[Use.CIRCUIT_ENERGY]:
+        residual.read(draft, draft.site.circuits[id_])
 
 
 def _reading(draft: Draft, reading: Reading) -> None:
@@ -133,7 +137,6 @@ def _pulse_settled(draft: Draft, event: events.PulseSettled) -> None:
     commands.pulse_settled(draft, event)
 
 
-_OUTLET_USES = frozenset({Use.OUTLET, Use.POWER_DRIVE})
 _RULES: dict[type[Any], Callable[[Draft, Any], Reply | None]] = {
     events.PointEdge: _edge,
     events.CredentialPresented: _presented,

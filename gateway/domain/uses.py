@@ -33,7 +33,8 @@ class Use(StrEnum):
     HEARTBEAT = "heartbeat"
     POWER_DRIVE = "power_drive"  # lets an outlet's power through
     FAILSAFE = "failsafe"  # what a charger does when nobody speaks to it
-    OUTLET = "outlet"  # what an outlet's state, power and energy are read from
+    OUTLET = "outlet"  # what an outlet's state and power are read from
+    REGISTER = "register"  # its energy
     OUTLET_READER = "outlet_reader"
     CIRCUIT_METER = "circuit_meter"
     CIRCUIT_ENERGY = "circuit_energy"
@@ -130,7 +131,8 @@ def _outlet_uses(facility: str, outlet: Outlet) -> Iterator[tuple[PointRef, Used
             yield ref, Used(Use.FAILSAFE, facility)
     read = (points.state, points.power, points.temperature, *points.currents)
     if outlet.meter is not None:
-        read = (*read, outlet.meter.energy, outlet.meter.serial)
+        yield outlet.meter.energy, Used(Use.REGISTER, facility)
+        read = (*read, outlet.meter.serial)
     for ref in read:
         if ref is not None:
             yield ref, Used(Use.OUTLET, facility)
