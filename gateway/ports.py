@@ -323,7 +323,7 @@ class Views(Protocol):
         ...
 
     def loop_lag(self) -> LoopLag:
-        """How long the event loop was held: while it is, no call is taken."""
+        """How late the event loop was: while it is, no call is taken."""
         ...
 
     def storage_lost(self) -> str:

@@ -36,7 +36,7 @@ from gateway.ports import Clock
 ACKNOWLEDGED_S = 3.0
 ECHO_S = 1.0
 AGAIN_S = 1.5  # past the second within which an answer may be to an older question
-SPENT_KEPT = 1_024
+SPENT_KEPT = 256
 
 
 @dataclass(frozen=True, slots=True)

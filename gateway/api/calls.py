@@ -89,7 +89,9 @@ class Confirmed(BaseModel):
 async def calls(
     parts: Parts,
     caller: Staff,
-    every: Annotated[bool, Query(alias="all", description="Cleared ones of a day too.")] = False,
+    every: Annotated[
+        bool, Query(alias="all", description="Cleared ones of a day too, the last 100.")
+    ] = False,
 ) -> list[CallShown]:
     """The calls that are open, or all that are kept."""
     found = [call for call in parts.views.state.all(Call) if every or call.open]
@@ -109,7 +111,7 @@ async def raise_call(asked: CallAsked, parts: Parts, caller: Anybody) -> JSONRes
 
 @router.get("/{call}", summary="One call")
 async def call_of(call: str, parts: Parts, caller: Staff) -> CallShown:
-    """The call, kept for a day after it was cleared."""
+    """The call; a cleared one is kept for a day, while it is among the last 100."""
     return show(parts, known(parts, call), caller)
 
 

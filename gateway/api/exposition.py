@@ -21,6 +21,7 @@ from gateway.api.status import JournalShown
 from gateway.domain.calls import Call, CallState
 from gateway.domain.charging import MeterStatus, OutletStatus
 from gateway.domain.faults import Fault, Health
+from gateway.domain.lag import Beats
 from gateway.domain.now import Basis, Trust
 from gateway.domain.utilization import Usage, UtilizationState
 
@@ -81,15 +82,12 @@ class _Everything(Collector):
             yield _one("clock_set_timestamp_seconds", what, clock.synchronised_ms / 1000)
 
     def _loop(self) -> Iterator[Metric]:
-        """How long the event loop was held: while it is, no call is taken."""
+        """How late the event loop was, and what of it was the gateway's: then no call is taken."""
         lag = self.parts.views.loop_lag()
-        bounds = [*(f"{bound / 1000:g}" for bound in lag.bounds_ms), "+Inf"]
-        buckets = list(zip(bounds, accumulate(lag.counts), strict=True))
         what = "How late the event loop was for a beat."
-        family = HistogramMetricFamily("commons_loop_lag_seconds", what)
-        family.add_metric([], buckets, lag.sum_ms / 1000)
-        worst = "The longest that the event loop was held since the start."
-        yield from (family, _one("loop_lag_seconds_max", worst, lag.worst_ms / 1000))
+        yield from _beats("loop_lag_seconds", what, lag.late)
+        what = "The same without the wait for a processor: how long the gateway itself held it."
+        yield from _beats("loop_held_seconds", what, lag.held)
 
     def _journal(self) -> Iterator[Metric]:
         if self.journal.head is not None and self.journal.distance is not None:
@@ -179,6 +177,14 @@ def _gauge(
     for value, found in sorted(values.items()):
         family.add_metric([value], math.nan if found is None else found)
     return family
+
+
+def _beats(name: str, what: str, beats: Beats) -> Iterator[Metric]:
+    bounds = [*(f"{bound / 1000:g}" for bound in beats.bounds_ms), "+Inf"]
+    family = HistogramMetricFamily(f"commons_{name}", what)
+    buckets = list(zip(bounds, accumulate(beats.counts), strict=True))
+    family.add_metric([], buckets, beats.sum_ms / 1000)
+    yield from (family, _one(f"{name}_max", "The longest since the start.", beats.worst_ms / 1000))
 
 
 def _one(name: str, what: str, value: float) -> GaugeMetricFamily:

@@ -25,6 +25,7 @@ from gateway.domain.site import CallPoint, Door, Wiring
 from gateway.domain.state import Reply, Result
 
 CLEARED_KEPT_MS = DAY_MS
+CLEARED_KEPT = 100  # of a day on which somebody presses and clears without end; the journal has all
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +107,7 @@ def _raise(draft: Draft, raising: _Raising) -> Reply:
     )
     call = escalation.begin(draft, call)
     draft.put(call)
+    _forget_oldest(draft)
     return answer(call)
 
 
@@ -250,6 +252,14 @@ def _climb(draft: Draft, call: Call) -> None:
         if call.state is CallState.RAISED and call.climb.step and not call.test:
             undelivered(draft, call)
         draft.put(escalation.next_step(draft, call))
+
+
+def _forget_oldest(draft: Draft) -> None:
+    """Of cleared calls so many are kept, however often somebody calls."""
+    cleared = [call for call in draft.all(Call) if not call.open]
+    cleared.sort(key=lambda call: call.climb.since.at(draft.now))
+    for call in cleared[CLEARED_KEPT:]:
+        draft.drop(Call, call.id)
 
 
 def _forgotten_in_ms(draft: Draft, call: Call) -> int:

@@ -92,13 +92,16 @@ class Reconciler:
             driven = self._driven.get(ref)
             if driven is not None and isinstance(driven.setpoint, Pulse):
                 self._note_late(driven.setpoint, now)
+            if driven is not None and setpoint is not None and _same(driven.setpoint, setpoint):
+                driven.setpoint = setpoint
+                continue
+            if driven is not None:
+                self._forget(driven, now)
             if setpoint is None:
                 self._driven.pop(ref, None)
-            elif driven is None or not _same(driven.setpoint, setpoint):
+            else:
                 missed = driven.missed if driven is not None else ref in self._missed_before
                 self._driven[ref] = _Driven(setpoint, now.mono_ms, missed=missed)
-            else:
-                driven.setpoint = setpoint
 
     def desired(self) -> list[Setpoint]:
         """What every driven point should be."""
@@ -308,6 +311,12 @@ class Reconciler:
         self._spent[token] = now.mono_ms
         while len(self._spent) > SPENT_KEPT:
             del self._spent[next(iter(self._spent))]
+
+    def _forget(self, driven: _Driven, now: Now) -> None:
+        """A pulse whose time is over is not written any more, whether its token is known or not."""
+        pulse = driven.setpoint
+        if isinstance(pulse, Pulse) and now.mono_ms >= pulse.until_mono_ms and not driven.writing:
+            self._spent.pop(pulse.token, None)
 
     def _pulse_result(
         self, pulse: Pulse, driven: _Driven | None, outcome: WriteOutcome, now: Now

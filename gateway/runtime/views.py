@@ -67,7 +67,7 @@ class EngineViews:
         return self._clock.standing()
 
     def loop_lag(self) -> LoopLag:
-        """How long the event loop was held."""
+        """How late the event loop was, and how long it was held."""
         return self._engine.monitor.seen
 
     def storage_lost(self) -> str:

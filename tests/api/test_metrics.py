@@ -54,7 +54,8 @@ async def test_the_gateways_state_is_measured(rig: Rig) -> None:
         found["commons_loop_lag_seconds_bucket", ("+Inf",)]
         >= found["commons_loop_lag_seconds_bucket", ("0.1",)]
     )
-    assert found["commons_loop_lag_seconds_max", ()] >= 0
+    assert found["commons_loop_lag_seconds_max", ()] >= found["commons_loop_held_seconds_max", ()]
+    assert found["commons_loop_held_seconds_count", ()] == found[beats]
     assert found["commons_tasks", ()] >= 2
     assert found["commons_journal_head", ()] == rig.engine.head.seq
     assert found["commons_platform_distance", ()] == rig.engine.head.seq - 1

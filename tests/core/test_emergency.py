@@ -4,6 +4,7 @@ import pytest
 from core.harness import DESK, UNKNOWN, World
 from core.sites import call_point, court, door, ref
 
+from gateway.core.emergency import CLEARED_KEPT
 from gateway.domain.calls import Call, CallOrigin, CallOutcome, CallPointStatus, CallState
 from gateway.domain.events import (
     Actor,
@@ -524,6 +525,21 @@ def test_a_cleared_call_is_shown_for_a_day(world: World) -> None:
     assert call(world, id_).state is CallState.CLEARED
     world.wait(hours=1)
     assert world.state.get(Call, id_) is None
+
+
+def test_of_cleared_calls_the_last_hundred_are_shown_and_of_open_ones_all(world: World) -> None:
+    """E1: no number of calls stands in the way of the next; the journal has them all."""
+    kept = world.tell(CallRequested("study_room", CallOrigin.PAGE)).data["call"]
+    made = []
+    for _ in range(CLEARED_KEPT + 3):
+        made.append(world.press())
+        acknowledge(world, made[-1])
+        clear(world, made[-1], outcome="false")
+        world.wait(seconds=2)
+    last = world.press()
+    assert {one.id for one in world.state.all(Call)} == {kept, last, *made[-CLEARED_KEPT:]}
+    assert all(call(world, id_).open for id_ in (kept, last))
+    assert len(world.facts(Fact.CALL_CLEARED)) == len(made)
 
 
 # --- pages, passes and wearables (E6) -----------------------------------------------------------

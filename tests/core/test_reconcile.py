@@ -1,5 +1,6 @@
 """What is written to devices, how often, and what is believed of it (DESIGN §2.1, §5, RULES A4)."""
 
+import tracemalloc
 from dataclasses import replace
 from itertools import pairwise
 
@@ -303,6 +304,31 @@ def test_a_pulse_is_never_written_after_its_until(bench: Bench) -> None:
     (late,) = events
     assert isinstance(late, PulseSettled)
     assert (late.token, late.end) == ("t1", PulseEnd.REFUSED)
+
+
+def test_what_is_known_of_a_pulse_goes_with_its_time(bench: Bench) -> None:
+    """A4: it is not written again for that; releases of a year fill no memory."""
+    tracemalloc.start()
+    try:
+        for number in range(2_000):
+            if number == 100:
+                before, _ = tracemalloc.get_traced_memory()
+            bench.want(release := pulse(bench, f"t{number}", length_ms=500))
+            bench.read(CONTACT, True)
+            assert bench.due() == [release]
+            bench.answer(release)
+            bench.ms = release.until_mono_ms
+            bench.read(CONTACT, False)
+            bench.want(None, STRIKE)
+            bench.check()
+            bench.want(release)
+            assert bench.due() == []
+            bench.check()
+            bench.want(None, STRIKE)
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert after - before < 20_000
 
 
 def test_a_pulse_of_another_boot_is_never_written(bench: Bench) -> None:

@@ -128,10 +128,13 @@ async def test_nothing_grows_and_nothing_holds_the_loop(busy: Court, broker: Bro
     first, last = warm[0], warm[-1]
     slope = statistics.linear_regression([o.at_s for o in warm], [o.rss_mb for o in warm]).slope
     held = last.held[HELD_S] - first.held[HELD_S]
+    late = last.late[HELD_S] - first.late[HELD_S]
     print(f"{life.visits} visits, {life.calls} calls, {life.asked} questions in {SOAK_S} s;")
     print(f"memory {first.rss_mb:.1f} → {last.rss_mb:.1f} MB, {slope * HOUR_S:+.2f} MB/h;")
     print(f"descriptors {first.descriptors} → {last.descriptors}, tasks {first.tasks} →", end=" ")
-    print(f"{last.tasks}; the loop was held over {HELD_S} s {held} times")
+    print(f"{last.tasks}; the loop was late by over {HELD_S} s {late} times, of which the gateway")
+    print(f"held it {held} times; the longest it ever held it, its start included:", end=" ")
+    print(f"{last.held_s_max:.3f} s")
     assert life.visits > SOAK_S / 20
     assert life.calls > SOAK_S / 20
     assert flat([one.descriptors for one in warm])

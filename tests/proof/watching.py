@@ -15,14 +15,19 @@ from benchmarks.processes import rss_mb
 
 @dataclass(frozen=True)
 class Look:
-    """The process at one moment. `held`: how often the loop was, by more than so many seconds."""
+    """The process at one moment.
+
+    `held`: how often it held its loop by more than so many seconds; `late`: how often the loop was,
+    also because the machine had no processor for it.
+    """
 
     at_s: float
     rss_mb: float
     descriptors: int
     tasks: int
     held: Mapping[str, int]
-    worst_s: float
+    late: Mapping[str, int]
+    held_s_max: float
 
 
 async def look(here: Court, token: str) -> Look:
@@ -37,19 +42,23 @@ async def look(here: Court, token: str) -> Look:
         for family in text_string_to_metric_families(text)
         for sample in family.samples
     }
-    beats = found["loop_lag_seconds_count", ""]
     return Look(
         time.monotonic(),
         rss_mb(process),
         len(os.listdir(f"/proc/{process}/fd")),
         int(found["tasks", ""]),
-        {
-            bound: int(beats - count)
-            for (name, bound), count in found.items()
-            if name == "loop_lag_seconds_bucket"
-        },
-        found["loop_lag_seconds_max", ""],
+        _beyond("loop_held_seconds", found),
+        _beyond("loop_lag_seconds", found),
+        found["loop_held_seconds_max", ""],
     )
+
+
+def _beyond(name: str, found: Mapping[tuple[str, str], float]) -> dict[str, int]:
+    """How many of a histogram's beats were above each of its bounds."""
+    beats = found[f"{name}_count", ""]
+    return {
+        bound: int(beats - count) for (of, bound), count in found.items() if of == f"{name}_bucket"
+    }
 
 
 @dataclass
