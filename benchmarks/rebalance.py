@@ -118,7 +118,6 @@ class Park(World):
         self._after(released)
         return took
 
-
     def ticked(self) -> float:
         """A charger's register moves by its step, as it does with every poll; seconds to decide."""
         ref_ = ref(f"{self.cars[0].id}/energy")

@@ -9,6 +9,7 @@ import gc
 import signal
 import sys
 from pathlib import Path
+from types import ModuleType
 
 # What is loaded now stays for good: to search it for garbage would make every start longer.
 gc.disable()
@@ -16,6 +17,10 @@ gc.disable()
 # rich, for tracebacks on a terminal, and fastapi the pydantic of old, for models of that kind.
 for unwanted in ("rich", "pydantic.v1"):
     sys.modules.setdefault(unwanted, None)  # type: ignore[arg-type]  # None: not to be imported
+# uvicorn always takes its command line along, and that its supervisors: 1.4 MB for nothing here.
+unwanted_command = ModuleType("uvicorn.main")
+vars(unwanted_command).update(dict.fromkeys(("Server", "main", "run")))
+sys.modules.setdefault(unwanted_command.__name__, unwanted_command)
 
 import uvloop  # noqa: E402 (after the lines above)
 

@@ -5,8 +5,9 @@ import socket
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 
-import uvicorn
 from fastapi import FastAPI
+from uvicorn.config import Config
+from uvicorn.server import Server
 
 from gateway.domain.errors import GatewayError
 
@@ -16,10 +17,10 @@ TICK_S = 1.0
 UNANSWERED_MS = 20_000  # a page whose machine is gone is not live any more
 
 
-class _Server(uvicorn.Server):
+class _Server(Server):
     """Leaves signals to whoever runs the process."""
 
-    def __init__(self, config: uvicorn.Config) -> None:
+    def __init__(self, config: Config) -> None:
         super().__init__(config)
         self.listening = asyncio.Event()
         self.stopping = asyncio.Event()
@@ -51,7 +52,7 @@ class ApiServer:
         self._listen = listen
         self._socket: socket.socket | None = None
         self._task: asyncio.Task[None] | None = None
-        config = uvicorn.Config(
+        config = Config(
             app,
             lifespan="off",
             access_log=False,

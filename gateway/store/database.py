@@ -17,7 +17,7 @@ from sqlalchemy.sql import ClauseElement
 from gateway.domain.errors import StoreError
 
 _WAL_BYTES_KEPT = 16 * 1024 * 1024
-_CACHE_KIB = 1_000  # what is read and written again and again; full within an hour of any use
+_CACHE_KIB = 500  # what is written again and again; full within minutes of any use
 BUSY_MS = 10_000  # another process may hold a lock for a moment
 
 _FULL = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE)  # the log's index finds no room

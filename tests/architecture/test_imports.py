@@ -3,7 +3,10 @@
 import subprocess
 import sys
 
-NEVER = ("alembic", "amqtt", "jinja2", "pygments", "rich", "simulators", "typer")
+NEVER = (
+    *("alembic", "amqtt", "click", "jinja2", "multiprocessing", "pygments", "rich", "simulators"),
+    "typer",
+)
 
 # All that a gateway may come to load while it runs, what waits for the first call included.
 RUN = """
