@@ -39,7 +39,7 @@ from simulators.auditor import Auditor
 from simulators.books import Breach
 from simulators.residents import Habits
 from simulators.virtual.disk import MemoryDisk
-from simulators.virtual.gateway import VirtualGateway, WallClock
+from simulators.virtual.gateway import Heard, VirtualGateway, WallClock
 from simulators.virtual.life import Life, ms
 from simulators.virtual.platform import VirtualPlatform
 from simulators.virtual.premises import draw_site
@@ -110,12 +110,13 @@ class World:
         self.auditor = self.place.auditor = Auditor(self)
         self.last: deque[str] = deque(maxlen=STEPS_KEPT)
         self.events = 0
+        self.heard: list[Heard] = [self._heard]
         self._trace = hashlib.sha256()
         self._boots = 0
         self.booted_ms = 0
         self._latched: Counter[PointRef] = Counter()
         self._last_trusted_ms = self.schedule.now_ms
-        self.was_untrusted = False
+        self.clock_erred = False
         people = {f"p{n}": f"{10_000_000 + 7_654_321 * n % 90_000_000}" for n in range(1, 6)}
         self.people_by_pin = {pin: who for who, pin in people.items()}
         self._desk = self._chance("desk")
@@ -180,16 +181,19 @@ class World:
 
     # --- the machine --------------------------------------------------------------------------
 
-    def crash(self, off_ms: int, wakes_off_ms: int | None = None) -> None:
-        """The process dies within a minute of its last checkpoint, and comes back later."""
+    def crash(self, off_ms: int, wakes: WallClock | None = None) -> None:
+        """The process dies within a minute of its last checkpoint, and comes back later.
+
+        It wakes with the time there was, or with another.
+        """
         gateway = self.place.gateway
         if gateway is None or not gateway.alive:
             return
         gateway.checkpoint()
         since_ms = self._chance(f"crash {self._boots}").randrange(MINUTE_MS)
-        self.schedule.after(since_ms, lambda: self._die(gateway, off_ms, wakes_off_ms))
+        self.schedule.after(since_ms, lambda: self._die(gateway, off_ms, wakes))
 
-    def _die(self, gateway: VirtualGateway, off_ms: int, wakes_off_ms: int | None) -> None:
+    def _die(self, gateway: VirtualGateway, off_ms: int, wakes: WallClock | None) -> None:
         if not gateway.alive:
             return
         gateway.kill()
@@ -198,9 +202,9 @@ class World:
         self.place.links.end()
         self.place.gateway = None
         self.auditor.died()
-        clock = WallClock()
-        if wakes_off_ms is not None or gateway.clock.trust is Trust.UNTRUSTED:
-            clock = WallClock(wakes_off_ms or gateway.clock.error_ms, Trust.UNTRUSTED)
+        clock = wakes or WallClock()
+        if wakes is None and gateway.clock.trust is Trust.UNTRUSTED:
+            clock = WallClock(gateway.clock.error_ms, Trust.UNTRUSTED)
         self.schedule.after(off_ms, lambda: self._boot(clock, off_ms))
 
     def _boot(self, clock: WallClock, off_ms: int | None) -> None:
@@ -209,10 +213,10 @@ class World:
             return
         self._boots += 1
         self.booted_ms = self.schedule.now_ms
-        self.was_untrusted |= clock.trust is Trust.UNTRUSTED
+        self._doubt(clock)
         boot = f"boot{self._boots}"
         gateway = VirtualGateway(self.site, self.schedule, self.disk, boot, clock)
-        gateway.heard.append(self._heard)
+        gateway.heard += self.heard
         self.place.gateway = gateway
         away = None
         if clock.trust is not Trust.UNTRUSTED and off_ms is not None:
@@ -231,11 +235,26 @@ class World:
         gateway = self.place.gateway
         if gateway is None:
             self.schedule.after(5 * MINUTE_MS, self.learn_time)
-        elif gateway.clock.trust is Trust.UNTRUSTED:
-            step_ms, gateway.clock.error_ms = -gateway.clock.error_ms, 0
-            gateway.clock.trust = Trust.SYNCHRONISED
-            gateway.clock.timeline += step_ms < 0
-            gateway.clock_changed(ClockChanged(step_ms, "world", False))
+        elif gateway.clock.trust is Trust.UNTRUSTED or gateway.clock.error_ms:
+            self.set_clock(WallClock())
+
+    def set_clock(self, to: WallClock) -> None:
+        """The clock of the gateway that runs is stepped, by a trusted source or by somebody."""
+        gateway = self.place.gateway
+        assert gateway is not None
+        clock, step_ms = gateway.clock, to.error_ms - gateway.clock.error_ms
+        trusted = clock.trust is not Trust.UNTRUSTED
+        if trusted:
+            self._last_trusted_ms = gateway.now().wall_ms
+        clock.error_ms, clock.trust = to.error_ms, to.trust
+        clock.timeline += step_ms < 0 and to.trust is not Trust.UNTRUSTED
+        self._doubt(to)
+        gateway.clock_changed(ClockChanged(step_ms, "world", trusted))
+
+    def _doubt(self, clock: WallClock) -> None:
+        """A bucket that was closed by a clock that erred may be closed again."""
+        erred = abs(clock.error_ms) > SECOND_MS or clock.trust is Trust.UNTRUSTED
+        self.clock_erred = self.clock_erred or erred
 
     def _latch(self, ref: PointRef) -> Callable[[], None]:
         self._latched[ref] += 1

@@ -20,6 +20,7 @@ BIN = Path(sys.executable).parent
 PYTEST = [str(BIN / "python"), "-m", "pytest"]
 PROOF = [*PYTEST, "-s"]  # with the figures seen
 WORLD = "tests/simulation/test_world.py"
+CLOCKS = "tests/simulation/test_clock_world.py"
 PARTITIONS = "tests/uplink/test_partitions.py"
 
 # State machines: 40 steps a life, 200,000 steps in all.
@@ -60,10 +61,15 @@ PARTS: dict[str, Part] = {
     "fuzz corpus": Part(30, [*PYTEST, "tests/fuzz"]),
     "simulation": Part(
         150,
-        [*PYTEST, "tests/simulation", *(f"--ignore={one}" for one in (FEEDER, TRUTH, WORLD))],
+        [
+            *PYTEST,
+            "tests/simulation",
+            *(f"--ignore={one}" for one in (CLOCKS, FEEDER, TRUTH, WORLD)),
+        ],
         waits=True,
     ),
     "world": Part(480, [*PROOF, WORLD], sizes={"PROOF_SEEDS": "146"}),  # a gateway-year
+    "clocks": Part(120, [*PYTEST, CLOCKS]),
     "truth": Part(120, [*PROOF, TRUTH], sizes={"PROOF_TRUTHS": "1"}),
     "feeder": Part(120, [*PYTEST, FEEDER], sizes={"PROOF_FEEDER_STEPS": "1000"}),
     "end to end": Part(480, [*PYTEST, "tests/end_to_end"], waits=True),

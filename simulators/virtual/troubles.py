@@ -6,12 +6,13 @@ what still lasts is ended.
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from random import Random
 from typing import TYPE_CHECKING
 
-from gateway.domain.events import ClockChanged
 from gateway.domain.now import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, Trust
 from gateway.domain.points import Pulse, Setpoint, Value, WriteResult
+from simulators.virtual.gateway import WallClock
 
 if TYPE_CHECKING:
     from simulators.world import World
@@ -42,6 +43,7 @@ class Troubles:
         self._until_ms = until_ms
         self._ends: dict[int, tuple[Trouble, End]] = {}
         self._count = 0
+        self.kinds = tuple(_KINDS)  # that come by chance
         self._devices: Iterable[str] = ()
         self.came: list[Trouble] = []
 
@@ -53,20 +55,25 @@ class Troubles:
     def _plan_next(self) -> None:
         wait_ms = 1 + int(self._random.expovariate(1 / EVERY_MS))
         at_ms = self._world.schedule.now_ms + wait_ms
-        if at_ms < self._until_ms:
+        if at_ms < self._until_ms and self.kinds:
             self._world.schedule.at(at_ms, self._come)
 
     def _come(self) -> None:
-        name, now_ms = self._random.choice(tuple(_KINDS)), self._world.schedule.now_ms
+        name = self._random.choice(self.kinds)
+        self.strike(name, partial(_KINDS[name], self))
+        self._plan_next()
+
+    def strike(self, name: str, kind: Callable[[], tuple[int, End] | None]) -> None:
+        """A trouble comes now: by chance, or because somebody wants to see it at this moment."""
+        now_ms = self._world.schedule.now_ms
         self._devices = ()
-        ended = _KINDS[name](self)
+        ended = kind()
         trouble = Trouble(name, now_ms, frozenset(self._devices))
         self.came.append(trouble)
         if ended is None:
             trouble.ended_ms = now_ms
         else:
             self._lasts(trouble, *ended)
-        self._plan_next()
 
     def _lasts(self, trouble: Trouble, lasts_ms: int, end: End) -> None:
         self._count += 1
@@ -162,18 +169,21 @@ class Troubles:
         """It is started with a clock that nobody trusts, and learns the time later."""
         off_ms = self._random.choice((-1_700_000_000_000, -10 * YEAR_MS, 10 * YEAR_MS))
         off_ms = self._random.choice((off_ms, HOUR_MS, -HOUR_MS, -SECOND_MS))
-        world = self._world
-        self._devices = world.place.links.devices
-        world.crash(self._time_ms(SECOND_MS, MINUTE_MS), off_ms)
-        return self._time_ms(2 * MINUTE_MS, 6 * HOUR_MS), world.learn_time
+        away_ms = self._time_ms(SECOND_MS, MINUTE_MS)
+        self.wakes(away_ms, WallClock(off_ms, Trust.UNTRUSTED))
+        return self._time_ms(2 * MINUTE_MS, 6 * HOUR_MS), self._world.learn_time
+
+    def wakes(self, away_ms: int, clock: WallClock) -> None:
+        """The process dies, and is started with this time."""
+        self._devices = self._world.place.links.devices
+        self._world.crash(away_ms, clock)
 
     def clock_jumps(self) -> None:
         """A trusted source steps the clock a little, back or forth."""
         gateway = self._world.place.gateway
         if gateway is not None and gateway.alive and gateway.clock.trust is not Trust.UNTRUSTED:
             step_ms = -2 * gateway.clock.error_ms or self._random.choice((-900, 900))
-            gateway.clock.error_ms += step_ms
-            gateway.clock_changed(ClockChanged(step_ms, "world", True))
+            self._world.set_clock(WallClock(gateway.clock.error_ms + step_ms))
 
     def platform_away(self) -> tuple[int, End]:
         """Nothing comes from the platform, nothing goes there."""

@@ -5,14 +5,13 @@ is the same in every cell: calls sound, holder and staff get in, nothing is ende
 trusts, sessions are as long as they were, and what was stamped wrong is corrected to the truth.
 """
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from core.garage import Garage
 from core.harness import DESK
-from fixtures.clock import Machine
+from fixtures.clock import WRONG, Machine, Wrong
 
 from gateway.core.timekeeping import DOUBTS_MAX
 from gateway.domain.bookings import Booking, BookingStatus
@@ -34,20 +33,6 @@ from gateway.domain.subjects import Role
 from gateway.ports import Stamped
 from gateway.runtime.clock import SystemClock
 
-TEN_YEARS_MS = 3_652 * DAY_MS
-AFTER_2038_MS = 2**31 * SECOND_MS + 5 * MINUTE_MS
-Wrong = Callable[[int], int]  # what the machine's clock shows instead of the truth
-
-WRONG: dict[str, Wrong] = {
-    "1970": lambda _: 5 * SECOND_MS,
-    "-10 years": lambda truth: truth - TEN_YEARS_MS,
-    "-1 hour": lambda truth: truth - HOUR_MS,
-    "-1 second": lambda truth: truth - SECOND_MS,
-    "+1 second": lambda truth: truth + SECOND_MS,
-    "+1 hour": lambda truth: truth + HOUR_MS,
-    "+10 years": lambda truth: truth + TEN_YEARS_MS,
-    "2038": lambda _: AFTER_2038_MS,
-}
 # The hours of Ada's booking; in Berlin the one after two is skipped that night, or comes twice.
 HOURS = {
     "plain": ("2026-03-02 09", "2026-03-02 11"),
