@@ -25,7 +25,7 @@ HOUR_S = 3_600
 WARM_S = min(SOAK_S / 3, 600)
 PER_S = 300
 LONG = SOAK_S >= HOUR_S / 2
-HELD_S = "0.1" if LONG else "0.25"  # beside a whole suite of tests a process waits its turn
+HELD_S = "0.1"
 GROWS_MB_H = 1.0
 GROWS_MB = 8.0  # in a minute, where a slope says nothing
 
