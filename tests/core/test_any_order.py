@@ -120,6 +120,21 @@ class Life(RuleBasedStateMachine):
     def moves_a_door(self, door: str, opens: bool) -> None:
         (self.world.open if opens else self.world.close)(door)
 
+    @precondition(lambda self: not self.latched and not self.calls() and self.reaches("gate"))
+    @rule()
+    def breaks_in(self) -> None:
+        """A6: an opening that nothing explains is told as such, whatever was before."""
+        world = self.world
+        world.close("store")
+        world.wait(minutes=2)  # what was granted or pressed is over
+        before = len(world.facts(Fact.DOOR_FORCED))
+        world.open("store")
+        assert len(world.facts(Fact.DOOR_FORCED)) == before + 1, "A6: forced, and not told"
+        world.close("store")
+
+    def reaches(self, device: str) -> bool:
+        return device not in self.world.mute
+
     @rule(there=st.booleans(), facility=st.sampled_from(("study", "music")))
     def is_seen(self, there: bool, facility: str) -> None:
         for sensor in self.world.site.facilities[facility].sensors:
@@ -187,6 +202,12 @@ class Life(RuleBasedStateMachine):
     def the_fire_is_reset(self) -> None:
         if self.world.tell(FireResetAsked("fire", DESK)).accepted:
             self.latched = False
+
+    @rule()
+    def the_platform_would_reset_it(self) -> None:
+        """A3: never over the uplink."""
+        asked = FireResetAsked("fire", replace(DESK, on_site=False))
+        assert not self.world.tell(asked).accepted, "A3: reset by who is not there"
 
     # --- what breaks --------------------------------------------------------------------------
 
