@@ -18,7 +18,7 @@ class Time:
         return {
             "LD_PRELOAD": str(LIBRARIES[0]),
             "FAKETIME_TIMESTAMP_FILE": str(self._shown),
-            "FAKETIME_CACHE_DURATION": "1",
+            "FAKETIME_NO_CACHE": "1",  # else what is set is vouched for before it is seen
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
             "FAKETIME_FORCE_MONOTONIC_FIX": "0",  # else a wait for the interpreter's lock spins
             "COMMONS_CLOCK": str(self._trust),
@@ -26,8 +26,11 @@ class Time:
 
     def show(self, shown: str, trust: str) -> None:
         """`@…` is a start, from which time goes on; `+0` is the truth."""
-        self._shown.write_text(shown + "\n")
-        self._trust.write_text(trust)
+        said = [(self._shown, shown + "\n"), (self._trust, trust)]
+        for path, text in said if trust == "synchronised" else reversed(said):
+            whole = path.with_suffix(".new")
+            whole.write_text(text)
+            whole.replace(path)  # never half of it, and no wrong time is vouched for
 
     def later(self, seconds: int) -> None:
         """So much later than it was."""
