@@ -14,6 +14,7 @@ Rules, sans-I/O:
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from gateway.domain.events import Event, PulseEnd, PulseSettled, SetpointMissed, SetpointReached
 from gateway.domain.faults import Fault
@@ -39,7 +40,7 @@ LEASE_RETRY_MS = (500, 1_000, 2_000)  # a siren or a lamp waits no longer for it
 REFUSED_RETRY_WITHIN_MS = 2_000
 REFUSED_PAUSE_MS = 100
 SOONEST_MS = 20
-SPENT_KEPT = 4_096
+SPENT_KEPT_MS = MINUTE_MS  # beyond its time, when nobody wants it any more
 NOT_AS_SET = "not_as_set"
 AT_ONCE = frozenset({"fire_release", "call_release", "hazard"})  # waits for no first reading
 
@@ -67,6 +68,13 @@ class _Sent:
     outcome: WriteOutcome
 
 
+class _Spent(NamedTuple):
+    """When a pulse was written, or too late, and until when it might have been."""
+
+    wrote_ms: int
+    until_ms: int
+
+
 class Reconciler:
     """The difference between what is wanted and what is read, as writes that are due."""
 
@@ -75,7 +83,7 @@ class Reconciler:
         self._start_ms = start_ms
         self._driven: dict[PointRef, _Driven] = {}
         self._sent: dict[str, _Sent] = {}
-        self._spent: dict[str, int] = {}  # token → when it was written, oldest first
+        self._spent: dict[str, _Spent] = {}  # by token, oldest first
         self._playing_until_ms: dict[PointRef, int] = {}  # leases, at the latest
         self._wrote_ms: dict[PointRef, int] = {}  # levels, to spare non-volatile registers
         self._late: list[Pulse] = []
@@ -92,16 +100,13 @@ class Reconciler:
             driven = self._driven.get(ref)
             if driven is not None and isinstance(driven.setpoint, Pulse):
                 self._note_late(driven.setpoint, now)
-            if driven is not None and setpoint is not None and _same(driven.setpoint, setpoint):
-                driven.setpoint = setpoint
-                continue
-            if driven is not None:
-                self._forget(driven, now)
             if setpoint is None:
                 self._driven.pop(ref, None)
-            else:
+            elif driven is None or not _same(driven.setpoint, setpoint):
                 missed = driven.missed if driven is not None else ref in self._missed_before
                 self._driven[ref] = _Driven(setpoint, now.mono_ms, missed=missed)
+            else:
+                driven.setpoint = setpoint
 
     def desired(self) -> list[Setpoint]:
         """What every driven point should be."""
@@ -303,25 +308,23 @@ class Reconciler:
             return None
         if driven.tries and now.mono_ms >= _repeatable_until_ms(pulse):
             return None
-        self._spend(pulse.token, now)
+        self._spend(pulse, now)
         driven.writing = True
         return pulse
 
-    def _spend(self, token: str, now: Now) -> None:
-        self._spent[token] = now.mono_ms
-        while len(self._spent) > SPENT_KEPT:
-            del self._spent[next(iter(self._spent))]
-
-    def _forget(self, driven: _Driven, now: Now) -> None:
-        """A pulse whose time is over is not written any more, whether its token is known or not."""
-        pulse = driven.setpoint
-        if isinstance(pulse, Pulse) and now.mono_ms >= pulse.until_mono_ms and not driven.writing:
-            self._spent.pop(pulse.token, None)
+    def _spend(self, pulse: Pulse, now: Now) -> None:
+        """Its token is known for as long as it could be written, and a little more."""
+        for token, spent in list(self._spent.items()):
+            if now.mono_ms - spent.until_ms < SPENT_KEPT_MS:
+                break
+            del self._spent[token]
+        self._spent[pulse.token] = _Spent(now.mono_ms, pulse.until_mono_ms)
 
     def _pulse_result(
         self, pulse: Pulse, driven: _Driven | None, outcome: WriteOutcome, now: Now
     ) -> list[Event]:
-        wrote_ms = self._spent.get(pulse.token, now.mono_ms)
+        spent = self._spent.get(pulse.token)
+        wrote_ms = now.mono_ms if spent is None else spent.wrote_ms
         if outcome.result is not WriteResult.REFUSED:
             self._sent[pulse.token] = _Sent(pulse, wrote_ms, now.mono_ms, outcome)
             return []
@@ -351,7 +354,7 @@ class Reconciler:
     def _note_late(self, pulse: Pulse, now: Now) -> None:
         late = now.mono_ms >= pulse.until_mono_ms and pulse.token not in self._spent
         if late and pulse.boot == now.boot:
-            self._spend(pulse.token, now)
+            self._spend(pulse, now)
             self._late.append(pulse)
 
     def _settles_ms(self, ref: PointRef) -> int:

@@ -307,7 +307,7 @@ def test_a_pulse_is_never_written_after_its_until(bench: Bench) -> None:
 
 
 def test_what_is_known_of_a_pulse_goes_with_its_time(bench: Bench) -> None:
-    """A4: it is not written again for that; releases of a year fill no memory."""
+    """A4: it is not written again for that; the releases of a year fill no memory."""
     tracemalloc.start()
     try:
         for number in range(2_000):

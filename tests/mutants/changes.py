@@ -54,7 +54,7 @@ MUTANTS = (
         "a release is not spent",
         "A4",
         f"{RUNTIME}/reconcile.py",
-        "        self._spend(pulse.token, now)\n        driven.writing = True",
+        "        self._spend(pulse, now)\n        driven.writing = True",
         "        driven.writing = True",
     ),
     Mutant(
