@@ -2,8 +2,10 @@
 
 Rules:
 - Press (RULES E1): counts at its first active sample and re-arms after 1 s inactive; armed at the
-  start and after a loss, so active at first sight is a press. A counter gives how many; its first
-  sample is the base, and a counter that fell was reset and counts from 0.
+  start and after a loss, so active at first sight is a press. Active again before it is re-armed
+  is a bounce, unless it lasts a second: a latched button pressed right after its reset.
+- A counter of presses gives how many; its first sample is the base, and a counter that fell was
+  reset and counts from 0.
 - Door: a change that still stands 100 ms after it was first seen.
 - Supervised (RULES A3): two equal samples in a row change it.
 - Change: each change of value.
@@ -67,15 +69,19 @@ def watcher(edge: Edge) -> Watcher | None:
 class Press:
     """A button (bool) or a counter of presses (int)."""
 
-    __slots__ = ("_armed", "_fresh", "_idle_since_ms", "value")
-
-    unsettled_ms = None
+    __slots__ = ("_armed", "_early_ms", "_fresh", "_idle_since_ms", "value")
 
     def __init__(self) -> None:
         self.value: Value | None = None
         self._fresh = True
         self._armed = True
         self._idle_since_ms = 0
+        self._early_ms: int | None = None  # active since then, before it was re-armed
+
+    @property
+    def unsettled_ms(self) -> int | None:
+        """When what could be a bounce has lasted too long for one."""
+        return None if self._early_ms is None else self._early_ms + REARM_MS
 
     def take(self, value: Value, mono_ms: int) -> Found | None:
         """One sample of the button or counter."""
@@ -86,6 +92,7 @@ class Press:
     def lost(self) -> None:
         """A button found active next is a press; a counter goes on from where it was."""
         self._fresh = self._armed = True
+        self._early_ms = None
 
     def _button(self, active: bool, mono_ms: int) -> Found | None:
         fresh, self._fresh = self._fresh, False
@@ -93,11 +100,20 @@ class Press:
         if not active:
             if was_active:
                 self._idle_since_ms = mono_ms
+            self._early_ms = None
             return None
-        if not (self._armed or (not was_active and mono_ms - self._idle_since_ms >= REARM_MS)):
+        if not self._armed and not self._counts_again(not was_active, mono_ms):
             return None
-        self._armed = False
+        self._armed, self._early_ms = False, None
         return Found(True, first_sight=fresh)
+
+    def _counts_again(self, began: bool, mono_ms: int) -> bool:
+        """It was inactive long enough before, or is active too long for a bounce."""
+        if began and mono_ms - self._idle_since_ms < REARM_MS:
+            self._early_ms = mono_ms
+        elif began:
+            return True
+        return self._early_ms is not None and mono_ms - self._early_ms >= REARM_MS
 
     def _counter(self, value: int) -> Found | None:
         before, self.value = self.value, value

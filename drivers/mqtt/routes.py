@@ -233,7 +233,7 @@ class StateRoute:
         if found is not None:
             return self._happenings.tell(point.ref, point.edge, found, settle)
         unsettled_ms = point.watcher.unsettled_ms
-        if unsettled_ms is not None and point.edge is Edge.DOOR:
+        if unsettled_ms is not None and point.edge in (Edge.DOOR, Edge.PRESS):
             wait_s = max(0, unsettled_ms - mono_ms) / 1000
             asyncio.get_running_loop().call_later(wait_s, self._still_so, point, value)
         elif unsettled_ms is not None and point.ask is not None:
@@ -241,7 +241,7 @@ class StateRoute:
         return False
 
     def _still_so(self, point: Point, value: Value) -> None:
-        """A door said nothing else since: what it said stands."""
+        """A door or button said nothing else since: what it said stands."""
         told = point.told
         if point.watched and not point.calm and told is not None and told.value == value:
             self._watch(point, value, self._state.clock.mono_ms(), None)

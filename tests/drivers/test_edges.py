@@ -33,6 +33,17 @@ def test_press_rearms_only_after_one_second_inactive() -> None:
     assert feed(button, [(1_700, False), (2_600, False), (2_700, True)]) == [(2_700, Found(True))]
 
 
+def test_press_too_soon_for_another_counts_once_it_lasts_longer_than_a_bounce() -> None:
+    """E1: a latched button that is pressed right after its reset belongs to a call."""
+    button = watch(Edge.PRESS)
+    assert feed(button, [(0, True), (5_000, False)]) == [(0, Found(True, 1, True))]
+    assert feed(button, [(5_300, True)]) == []
+    assert button.unsettled_ms == 6_300
+    assert feed(button, [(6_200, True), (6_300, True)]) == [(6_300, Found(True))]
+    assert button.unsettled_ms is None
+    assert feed(button, [(9_000, True)]) == []
+
+
 def test_press_found_active_at_first_sight_is_a_press() -> None:
     assert feed(watch(Edge.PRESS), [(0, True), (200, True)]) == [(0, Found(True, 1, True))]
 

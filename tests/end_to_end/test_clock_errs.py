@@ -92,7 +92,7 @@ async def test_in_a_booking_and_in_a_call(tmp_path: Path, broker: Broker) -> Non
         await ada_has_the_study(here, clock)
         for shown in IN_A_BOOKING:
             since = len(here.platform.records)
-            await a_call_sounds_and_is_answered(here, "garden_sos", errs(here, clock, shown))
+            await a_call_sounds_and_is_answered(here, "study_help", errs(here, clock, shown))
             await here.opens("study_door", PIN)
             await here.until(lambda: "access.granted" in here.facts()[since:])  # noqa: B023
             granted = here.platform.facts("access.granted")[-1].data
