@@ -29,9 +29,7 @@ from gateway.domain.records import Fact
 from gateway.domain.site import Facility
 
 AGREE = 3  # impossible readings in a row that make a new segment
-SUDDEN_MS = (
-    2 * MINUTE_MS
-)  # what more than this could have delivered comes after a silence, or is false
+SUDDEN_MS = 15 * MINUTE_MS  # a plug on the air may report so seldom; more than that is sudden
 NOMINAL_MV = 240_000
 SLACK_PERCENT = 120
 STUCK_STEPS = 5  # resolutions' worth of energy that must have moved the register
