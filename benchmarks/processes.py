@@ -31,7 +31,6 @@ def as_on_site(bytecode: Path) -> None:
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     os.environ["PYTHONPYCACHEPREFIX"] = str(bytecode)
     os.environ["COMMONS_CLOCK"] = "synchronised"
-    os.environ["MALLOC_ARENA_MAX"] = "1"  # as the unit has it
     subprocess.run([sys.executable, "-X", "no_debug_ranges", COMPILE], check=True)
 
 

@@ -91,12 +91,12 @@ class Court:
 
     async def opens(self, door: str, pin: str, timeout_s: float = 20.0) -> None:
         """Somebody types a PIN, again where the keypad makes them wait, until the strike moves."""
-        before = len(self.town.door(door).pulses)
+        before = self.town.door(door).pulses[-1:]
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
             await self.town.present_pin(door, pin, patience_ms=0)
             for _ in range(25):
-                if len(self.town.door(door).pulses) > before:
+                if self.town.door(door).pulses[-1:] != before:
                     return
                 await asyncio.sleep(0.02)
         raise AssertionError(f"no pulse at {door}; facts: {self.facts()}\n{self.log.read_text()}")
