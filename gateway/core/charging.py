@@ -123,13 +123,13 @@ def look(draft: Draft, *facilities: Facility) -> None:
 
 
 def counted(draft: Draft, facility: Facility) -> None:
-    """Its register moved, and nothing else was read: circuits are shared anew if that ends it."""
+    """Its register moved, and nothing else was read: as a rule that changes nobody's share."""
     outlet, before = outlets.outlet_of(facility), _standing(draft, facility)
+    circuit = outlet.load.circuit
     _advance(draft, facility)
-    status = draft.get(OutletStatus, facility.id)
-    heard = status is not None and status.amiss.unread is None and outlets.is_fresh(draft, outlet)
-    if not heard or _standing(draft, facility) != before:
-        loads.settle(draft, [outlet.load.circuit])
+    as_before = _standing(draft, facility) == before and outlets.is_fresh(draft, outlet)
+    if not (as_before and loads.is_calm(draft, circuit)):
+        loads.settle(draft, [circuit])
     _judge(draft, facility)
 
 

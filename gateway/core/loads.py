@@ -17,8 +17,10 @@ from gateway.core.draft import Draft
 from gateway.core.power import Claim, Share
 from gateway.domain.bookings import Booking
 from gateway.domain.charging import (
+    Amiss,
     ChargerState,
     ChargingSession,
+    CircuitLoad,
     Outlet,
     OutletStatus,
     SessionState,
@@ -34,6 +36,7 @@ MEASURED_PERCENT = 120
 NOMINAL_V = 230
 WEIGHT_MAX = 32
 _UNHEARD = "outlet_unheard"
+_NOTHING = Amiss()
 
 
 def settle(draft: Draft, circuits: Iterable[str]) -> None:
@@ -41,6 +44,17 @@ def settle(draft: Draft, circuits: Iterable[str]) -> None:
     trees = _trees(draft.site)
     for root in sorted({trees[circuit].root for circuit in circuits}):
         _settle_tree(draft, trees[root])
+
+
+def is_calm(draft: Draft, circuit: str) -> bool:
+    """Nothing on these circuits, above or below them, is about to change with time alone."""
+    tree = _trees(draft.site)[circuit]
+    for facility in tree.members:
+        status = draft.get(OutletStatus, facility.id)
+        if status is None or status.amiss != _NOTHING:
+            return False
+    known = (draft.get(CircuitLoad, id_) for id_ in tree.circuits)
+    return all(one is None or one.toward_ma == one.beside_ma for one in known)
 
 
 def _settle_tree(draft: Draft, tree: "_Tree") -> None:
