@@ -29,6 +29,7 @@ from gateway.domain.events import (
     PointEdge,
     QuotaItem,
     ReadingsChanged,
+    SnapshotReceived,
     Started,
     StorageChanged,
     Stream,
@@ -540,6 +541,19 @@ class World:
         self._revisions[stream] += 1
         revision = self._revisions[stream]
         return self.tell(ChangesReceived(stream, "p1", revision, tuple(put), tuple(removed)))
+
+    def snapshot(
+        self, stream: Stream, window_ms: tuple[int, int], items: Iterable[SyncItem]
+    ) -> Reply:
+        """Everything of a stream in a window, as the next revision of it."""
+        self._revisions[stream] += 1
+        told = tuple(items)
+        digest = f"{stream} {self._revisions[stream]}"
+        return self.tell(
+            SnapshotReceived(
+                stream, "p1", self._revisions[stream], window_ms, len(told), digest, digest, told
+            )
+        )
 
     def person(self, id_: str, pin: str = "", card: str = "", role: Role = Role.RESIDENT) -> None:
         """A subject with their credentials."""

@@ -14,22 +14,24 @@ from fixtures.sizes import size
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from gateway.domain.bookings import Booking, BookingStatus
+from gateway.domain.bookings import Booking, BookingStatus, Terms
 from gateway.domain.calls import Call, CallOutcome, FireLatch
 from gateway.domain.events import (
+    BookingItem,
     CallAcknowledged,
     CallAttended,
     CallCleared,
+    CommandReceived,
     CredentialPresented,
     FireResetAsked,
     Stream,
 )
-from gateway.domain.now import MINUTE_MS, SECOND_MS
+from gateway.domain.now import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
 from gateway.domain.points import Pulse, Setpoint, WriteOutcome, WriteResult
 from gateway.domain.records import Fact
 from gateway.domain.secret import Secret
 from gateway.domain.state import Reply
-from gateway.domain.subjects import CredentialKind, Presented
+from gateway.domain.subjects import CredentialKind, Presented, Role
 from gateway.runtime.step import Told
 
 PEOPLE = {"ann": "1111", "ben": "2222", "cat": "3333"}
@@ -78,6 +80,8 @@ class Life(RuleBasedStateMachine):
         super().__init__()
         self.world = self.world_of()
         self.booked: dict[str, tuple[str, str, int, int]] = {}
+        self.items: dict[str, BookingItem] = {}  # as the platform has them
+        self.told_nothing = False
         self.crying: set[str] = set()  # call points pressed since they were last cleared
         self.latched = False  # it burned since the zone was last reset
         for who, pin in PEOPLE.items():
@@ -181,6 +185,7 @@ class Life(RuleBasedStateMachine):
         item = replace(item, terms=replace(item.terms, start_ms=start, end_ms=end))
         world.sync(Stream.BOOKINGS, [item])
         self.booked[id_] = (facility, who, start, end)
+        self.items[id_] = item
 
     @precondition(lambda self: self.booked)
     @rule(data=st.data())
@@ -189,6 +194,60 @@ class Life(RuleBasedStateMachine):
         self.world.cancel(id_)
         if self.world.step.idle and not self.world.step.lost:
             self.booked.pop(id_)  # else a crash may bring it back
+        self.items.pop(id_, None)
+
+    @precondition(lambda self: self.booked)
+    @rule(begins_h=st.sampled_from((-1, 0, 1, 24)))
+    def a_snapshot_comes(self, begins_h: int) -> None:
+        """B1: it says nothing of what lies outside its window."""
+        now = self.world.wall_ms
+        window = (now + begins_h * HOUR_MS, now + 48 * HOUR_MS)
+        told = [one for one in self.items.values() if self.touches(one.terms, window)]
+        before = {b.id for b in self.bookings() if not self.touches(b.terms, window)}
+        self.world.snapshot(Stream.BOOKINGS, window, told)
+        assert before <= {b.id for b in self.bookings()}, "B1: gone, and not by its window"
+
+    @precondition(lambda self: not self.told_nothing and self.bookings())
+    @rule()
+    def an_empty_snapshot_comes(self) -> None:
+        """B1: it is held until somebody confirms it, or the next says the same."""
+        self.told_nothing = True
+        before = {b.id for b in self.bookings()}
+        longest = (0, self.world.wall_ms + 365 * DAY_MS)
+        if any(b.terms.end_ms > self.world.wall_ms for b in self.bookings()):
+            self.world.snapshot(Stream.BOOKINGS, longest, ())
+            assert before <= {b.id for b in self.bookings()}, "B1: an empty snapshot is believed"
+
+    def bookings(self) -> list[Booking]:
+        return list(self.world.state.all(Booking))
+
+    @staticmethod
+    def touches(terms: Terms, window: tuple[int, int]) -> bool:
+        return terms.start_ms < window[1] and window[0] < terms.end_ms
+
+    @rule(who=st.sampled_from(sorted(PEOPLE)), off_ms=st.sampled_from((2_000, 60_000)))
+    def nobody_sees_a_booking_begin(self, who: str, off_ms: int) -> None:
+        """B6: then nobody can say that they did not come."""
+        self.books(who, "music", 1, 60)
+        id_ = f"b{self.numbers}"
+        self.world.wait(minutes=2)
+        self.the_plug_is_pulled(off_ms, True)
+        self.world.wait(minutes=16)
+        judged = {fact.data["booking"] for fact in self.world.facts(Fact.BOOKING_NO_SHOW)}
+        assert id_ not in judged, "B6: a no-show, and nobody had watched"
+
+    @rule()
+    def a_command_comes_twice(self) -> None:
+        """B8: it runs at most once."""
+        world = self.world
+        self.numbers += 1
+        ends, by = world.wall_ms + HOUR_MS, replace(DESK, role=Role.PLATFORM, on_site=False)
+        why = {"why": "a parcel"}
+        command = CommandReceived(f"c{self.numbers}", "release_door", "store", ends, why, by)
+        before = len(world.facts(Fact.GRANTED))
+        world.tell(command)
+        world.tell(command)
+        assert len(world.facts(Fact.GRANTED)) <= before + 1, "B8: a command ran twice"
 
     # --- fire ---------------------------------------------------------------------------------
 

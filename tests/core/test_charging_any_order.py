@@ -136,6 +136,12 @@ class Charging(RuleBasedStateMachine):
             self.garage.read(f"{outlet}/temperature", celsius)
             self.garage.run(4)
 
+    @rule(outlet=st.sampled_from(CARS), who=st.sampled_from(sorted(PEOPLE)))
+    def it_was_hot_and_somebody_charges(self, outlet: str, who: str) -> None:
+        for celsius in (80, 80, 25):
+            self.it_gets_warm(outlet, celsius)
+        self.somebody_charges(outlet, who)
+
     @rule(burns=st.booleans())
     def the_shed_smokes(self, burns: bool) -> None:
         zone = self.garage.site.safety.fire_zones["shed"]
@@ -263,6 +269,26 @@ class Charging(RuleBasedStateMachine):
             wanted = garage.wanted(str(facility.outlet.points.drive))
             if hazard(draft, facility) and wanted is not None:
                 assert not wanted.value, outlet  # type: ignore[union-attr]  # a level has one
+
+    @invariant()
+    def heat_is_latched(self) -> None:
+        """C2: from the record that says so to the one of the person who reset it."""
+        garage = self.garage
+        if not garage.step.idle or garage.step.lost:
+            return
+        for outlet in self.hot():
+            wanted = garage.wanted(f"{outlet}/limit")
+            assert wanted is None or not wanted.value, outlet  # type: ignore[union-attr]
+
+    def hot(self) -> set[str]:
+        found: set[str] = set()
+        for stamped in self.garage.disk.records:
+            data = stamped.record.data
+            if stamped.record.fact is Fact.HAZARD and data["hazard"] != "overcurrent":
+                found.add(data["facility"])
+            elif stamped.record.fact is Fact.HAZARD_RESET:
+                found.discard(data["facility"])
+        return found & set(CARS)
 
 
 Charging.TestCase.settings = settings(
