@@ -9,6 +9,7 @@ for one decision.
 
 import statistics
 import time
+from collections.abc import Sequence
 
 from core.harness import World
 from core.sites import court, facility, ref
@@ -109,14 +110,7 @@ class Park(World):
             readings.append(
                 Reading(point, drawn + beside_ma, Quality.GOOD, self.wall_ms, self.mono_ms)
             )
-        for reading in readings:
-            self.readings.put(reading)
-        event, now = Told(ReadingsChanged(tuple(readings))), self.now()
-        began = time.process_time()
-        released = self.step.take([(event, now)])
-        took = time.process_time() - began
-        self._after(released)
-        return took
+        return self._decided(readings)
 
     def calm_down(self, beside_ma: int) -> None:
         """What flows is as the meter says, and has been so for a while."""
@@ -129,9 +123,12 @@ class Park(World):
         """A charger's register moves by its step, as it does with every poll; seconds to decide."""
         ref_ = ref(f"{self.cars[0].id}/energy")
         counted = int(self.readings.latest(ref_).value or 0) + 1
-        reading = Reading(ref_, counted, Quality.GOOD, self.wall_ms, self.mono_ms)
-        self.readings.put(reading)
-        event, now = Told(ReadingsChanged((reading,))), self.now()
+        return self._decided([Reading(ref_, counted, Quality.GOOD, self.wall_ms, self.mono_ms)])
+
+    def _decided(self, readings: Sequence[Reading]) -> float:
+        for reading in readings:
+            self.readings.put(reading)
+        event, now = Told(ReadingsChanged(tuple(readings))), self.now()
         began = time.process_time()
         released = self.step.take([(event, now)])
         took = time.process_time() - began

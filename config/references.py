@@ -138,7 +138,7 @@ def _outlet_points(points: OutletPointsFile) -> Pointed:
         ("switch", Use.POWER_DRIVE),
         ("state", Use.OUTLET),
         ("power", Use.OUTLET),
-        ("energy", Use.OUTLET),
+        ("energy", Use.REGISTER),
         ("serial", Use.OUTLET),
         ("temperature", Use.OUTLET),
     ):
@@ -220,9 +220,7 @@ def _unfit(item: Item[Any], path: KeyPath, spec: PointSpec, use: Use) -> tuple[s
             return _unfit_call(call_point.wiring, spec)
         case FacilityFile(sensors=sensors) if use is Use.SENSOR:
             return _unfit_sensor(sensors[int(path[1])].kind, spec)
-    expected, rule, fits = (
-        _OUTLET_FITS[str(path[2])] if use in (Use.OUTLET, Use.POWER_DRIVE) else FITS[use]
-    )
+    expected, rule, fits = _OUTLET_FITS[str(path[2])] if use in _OF_OUTLETS else FITS[use]
     return ("", "") if fits(spec) else (expected, rule)
 
 
@@ -270,6 +268,7 @@ FITS: Mapping[Use, tuple[str, str, Callable[[PointSpec], bool]]] = {
     Use.BREAKER: ("a level", "C2", _drives(SetpointKind.LEVEL)),
 }
 
+_OF_OUTLETS = frozenset({Use.OUTLET, Use.REGISTER, Use.POWER_DRIVE})
 _OUTLET_FITS: Mapping[str, tuple[str, str, Callable[[PointSpec], bool]]] = {
     "limit": ("a level or lease of whole mA", "C1", _sets(ValueKind.INT, "mA")),
     "switch": ("a level of true (on) and false", "C1", _sets(ValueKind.BOOL, "")),

@@ -68,7 +68,7 @@ class Auditor:
         self._bookings: dict[str, list[BookingItem]] = defaultdict(list)  # by facility
         self._known: set[str] = set()  # bookings that the gateway has, or had
         self._taken_back: set[str] = set()
-        self._over: set[str] = set()  # those, and what was judged a no-show, or ended
+        self._over: set[str] = set()  # judged a no-show, or ended
         self._checked_in: set[str] = set()
         self._tries: list[_Try] = []
         self._tokens: set[str] = set()
@@ -99,7 +99,6 @@ class Auditor:
         """The gateway answered that it has this."""
         self._known |= {item.id for item in told.put if isinstance(item, BookingItem)}
         self._taken_back |= set(told.removed)
-        self._over |= set(told.removed)
 
     def presented(self, event: CredentialPresented) -> None:
         """A credential reached the gateway."""
@@ -201,7 +200,7 @@ class Auditor:
         mine = item.terms
         for other in self._bookings[mine.facility]:
             its = other.terms
-            stands = other.id in self._known and other.id not in self._over
+            stands = other.id in self._known - self._taken_back - self._over
             at_once = its.start_ms < mine.end_ms and mine.start_ms < its.end_ms
             before = (its.created_ms, other.id) < (mine.created_ms, item.id)
             if stands and at_once and before and its.start_ms <= one.wall_ms < its.end_ms:

@@ -83,7 +83,7 @@ PARTS: dict[str, Part] = {
     "flood": Part(90, [*PROOF, "tests/proof/test_flood.py"]),
 }
 
-# The same, and more of it: about an hour. Only what has another size than above, or is not there.
+# The same, and more of it: some two hours. Only what has another size than above, or is not there.
 PROOFS: dict[str, Part] = {
     "fuzz": Part(720, [str(BIN / "python"), "tests/fuzz/run.py"], sizes={"PROOF_FUZZ_S": "60"}),
     "hostile": Part(

@@ -25,7 +25,7 @@ class Draft:
         self.site = site
         self.state = state
         self.readings = readings
-        self.reading = readings.latest  # of a point
+        self.reading = readings.latest  # the latest reading of a point
         self.now = now
         self._over: dict[type[Entity], dict[str, Entity | None]] = {}
         self._records: list[Record] = []

@@ -127,7 +127,7 @@ def _moved(
         _count(draft, facility, status, meter.rolls_over_wh, meter.rolls_over_wh - status.latest_wh)
         _begin_segment(draft, facility, draft.get(MeterStatus, facility.id) or status, (0, value))
     else:
-        _doubt(draft, facility, outlet, status, value)
+        _doubt(draft, facility, status, value, possible=0 <= step <= most_wh)
 
 
 def _count(draft: Draft, facility: Facility, status: MeterStatus, value: int, step: int) -> None:
@@ -184,9 +184,10 @@ def _begin_segment(
 
 
 def _doubt(
-    draft: Draft, facility: Facility, outlet: Outlet, status: MeterStatus, value: int
+    draft: Draft, facility: Facility, status: MeterStatus, value: int, *, possible: bool
 ) -> None:
     """What cannot be, or comes suddenly, is not believed until it has been said three times."""
+    outlet = outlets.outlet_of(facility)
     meter = outlet.meter
     assert meter is not None
     before = status.doubt
@@ -196,10 +197,8 @@ def _doubt(
     near_wh = _most_wh(outlet, meter, waited_ms + 10 * SECOND_MS)
     again = before is not None and 0 <= value - before.value_wh <= near_wh
     times = before.times + 1 if before is not None and again else 1
-    step = value - status.latest_wh
-    possible = 0 <= step <= _most_wh(outlet, meter, _since_moved_ms(draft, status))
     if times >= AGREE and possible:
-        _count(draft, facility, status, value, step)
+        _count(draft, facility, status, value, value - status.latest_wh)
     elif times >= AGREE:
         _begin_segment(draft, facility, status, (value, value))
     else:

@@ -84,13 +84,9 @@ class Life:
 
     def _use(self, facility: Facility, window: Window) -> list[BookingItem]:
         """Somebody who has nothing else to do comes; what they booked, if anything."""
-        inside = facility.kind == "room"
-        busy = {who: self._busy.setdefault((who, inside), []) for who in self._people}
-        free = [who for who, taken in busy.items() if not _overlaps(window, taken)]
-        if not free:
+        who = self._free(window, facility.kind == "room", self._random)
+        if who is None:
             return []
-        who = self._random.choice(free)
-        busy[who].append((window[0] - HOUR_MS, window[1] + HOUR_MS))
         walks_in = facility.booking is BookingPolicy.NONE or (
             facility.booking is BookingPolicy.OPTIONAL and self._random.random() < 0.5
         )
@@ -102,6 +98,16 @@ class Life:
             return []
         return [_booking(facility, who, window), *self._promised_again(facility, window)]
 
+    def _free(self, window: Window, inside: bool, random: Random) -> str | None:
+        """Somebody who has nothing else to do then, and has this to do from now on."""
+        busy = {who: self._busy.setdefault((who, inside), []) for who in self._people}
+        free = [who for who, taken in busy.items() if not _overlaps(window, taken)]
+        if not free:
+            return None
+        who = random.choice(free)
+        busy[who].append((window[0] - HOUR_MS, window[1] + HOUR_MS))
+        return who
+
     def _visit(self, facility: Facility, who: str, window: Window, random: Random) -> None:
         stay = stay_of(self._place.site, facility.id, who, self._people[who], window)
         guest = Guest(self._place, stay, self._pin, random)
@@ -111,12 +117,9 @@ class Life:
         """Somebody else has booked it too, before the other or after."""
         if self.rivals is None or facility.outlet is not None or self.rivals.random() > RIVALS:
             return []
-        taken = {who: self._busy.setdefault((who, True), []) for who in self._people}
-        free = [who for who, windows in taken.items() if not _overlaps(window, windows)]
-        if not free:
+        who = self._free(window, True, self.rivals)
+        if who is None:
             return []
-        who = self.rivals.choice(free)
-        taken[who].append((window[0] - HOUR_MS, window[1] + HOUR_MS))
         self._visit(facility, who, window, self.rivals)
         item = _booking(facility, who, window)
         created_ms = item.terms.created_ms + self.rivals.choice((-HOUR_MS, HOUR_MS))

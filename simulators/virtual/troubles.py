@@ -11,7 +11,7 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from gateway.domain.now import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, Trust
-from gateway.domain.points import Pulse, Setpoint, Value, WriteResult
+from gateway.domain.points import PointRef, Pulse, Setpoint, Value, WriteResult
 from simulators.virtual.gateway import WallClock
 
 if TYPE_CHECKING:
@@ -201,15 +201,21 @@ class Troubles:
         if not town.sensors:
             return None
         ref = self._random.choice(sorted(town.sensors))
+        end = self._shows(ref, self._random.random() < 0.5)
+        return self._time_ms(HOUR_MS, 30 * HOUR_MS), end
+
+    def _shows(self, ref: PointRef, value: Value) -> End:
+        """A point shows this whatever is true; how that ends."""
+        town, links = self._world.place.town, self._world.place.links
         self._devices = [ref.device]
-        town.stuck[ref] = self._random.random() < 0.5
-        self._world.place.links.touch([ref.device])
+        town.stuck[ref] = value
+        links.touch([ref.device])
 
         def end() -> None:
             town.stuck.pop(ref, None)
-            self._world.place.links.touch([ref.device])
+            links.touch([ref.device])
 
-        return self._time_ms(HOUR_MS, 30 * HOUR_MS), end
+        return end
 
     def meter_reset(self) -> None:
         """An outlet's energy register begins anew; not where that could be its roll-over."""
@@ -235,18 +241,11 @@ class Troubles:
         assert outlet is not None
         assert outlet.meter is not None
         ref = self._random.choice([outlet.meter.energy, *filter(None, [outlet.points.power])])
-        self._devices = [ref.device]
         lie: Value = 1_100.0
         if ref == outlet.meter.energy:
             true_wh = int(town.value(ref, self._world.schedule.now_ms))
             lie = max(0, true_wh + self._random.choice((-4_000, 6_000, 9_876_543)))
-        town.stuck[ref] = lie
-        self._world.place.links.touch([ref.device])
-
-        def end() -> None:
-            town.stuck.pop(ref, None)
-            self._world.place.links.touch([ref.device])
-
+        end = self._shows(ref, lie)
         return self._time_ms(200, 1_500), end
 
 
