@@ -40,6 +40,19 @@ def believed(draft: Draft, circuit: Circuit, ours: PerPhase) -> PerPhase:
     return _phases(*now)
 
 
+def due_in_ms(draft: Draft, load: CircuitLoad) -> int | None:
+    """How long until a change that goes on is believed; None where nothing changes, or is read."""
+    circuit = draft.site.circuits.get(load.id)
+    if circuit is None or not circuit.meter:
+        return None
+    if any(outlets.number(draft, ref) is None for ref in circuit.meter):
+        return None
+    changing = zip(load.beside_ma, load.toward_ma, load.since, strict=True)
+    since = [since for now, toward, since in changing if now != toward]
+    waits = (_lasts_ms(draft) - one.at(draft.now) for one in since)
+    return max(0, min(waits)) if since else None
+
+
 class _Phase(NamedTuple):
     """What is believed of a phase, and a change of it since then."""
 
@@ -60,9 +73,14 @@ def _followed(draft: Draft, known: _Phase, found: int, *, at_once: bool) -> _Pha
         return _Phase(found, found, since)
     if not goes_on:
         since = Elapsed.started(draft.now)
-    elif since.at(draft.now) >= 2 * draft.site.settings.poll_ms[PollClass.SENSOR] + SLACK_MS:
+    elif since.at(draft.now) >= _lasts_ms(draft):
         return _Phase(nearest, nearest, since)
     return _Phase(now, nearest, since)
+
+
+def _lasts_ms(draft: Draft) -> int:
+    """Two rounds of polls."""
+    return 2 * draft.site.settings.poll_ms[PollClass.SENSOR] + SLACK_MS
 
 
 def _phases(*found: int) -> PerPhase:

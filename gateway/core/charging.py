@@ -110,7 +110,7 @@ def wants(draft: Draft, facility: Facility, ground: Ground, wish: Wish) -> tuple
 def stop(draft: Draft, session: ChargingSession, why: StopReason) -> None:
     """Power goes off; the session ends once that is read, and its register too."""
     _stop(draft, session, why)
-    _look_at(draft, session.facility)
+    look_at(draft, session.facility)
 
 
 def look(draft: Draft, *facilities: Facility) -> None:
@@ -148,7 +148,7 @@ def _judge(draft: Draft, facility: Facility) -> None:
 
 def due(draft: Draft, session: ChargingSession) -> None:
     """Time passed for a session."""
-    _look_at(draft, session.facility)
+    look_at(draft, session.facility)
 
 
 def due_in_ms(draft: Draft, session: ChargingSession) -> int | None:
@@ -168,16 +168,25 @@ def due_in_ms(draft: Draft, session: ChargingSession) -> int | None:
             return max(0, _stagger_ms(draft, facility) - spent)
         case _:
             # a register that has not moved is read without a word
-            return max(0, metering.ASKED_AFTER_MS - spent)
+            return max(0, outlets.ASKED_AFTER_MS - spent)
 
 
-def outlet_due(draft: Draft, status: OutletStatus) -> None:
-    """Time passed for an outlet that is not off as it should be."""
-    _look_at(draft, status.id)
+def look_at(draft: Draft, facility: str) -> None:
+    """Time passed for an outlet; nothing happens where the facility is none."""
+    found = draft.site.facilities.get(facility)
+    if found is not None and found.outlet is not None:
+        look(draft, found)
+
+
+def rights_changed(draft: Draft) -> None:
+    """What anybody's session rests on may be no more."""
+    for session in draft.all(ChargingSession):
+        if session.powered:
+            look_at(draft, session.facility)
 
 
 def supervise(draft: Draft) -> None:
-    """The slow round: what nobody tells of, such as silence, or a right that is no more."""
+    """The slow round: a net under all deadlines."""
     found = [one for one in draft.site.facilities.values() if one.outlet is not None]
     if found:
         look(draft, *found)
@@ -401,9 +410,3 @@ def _note_status(draft: Draft, facility: Facility) -> None:
 def _go(draft: Draft, session: ChargingSession, state: SessionState) -> None:
     progress = replace(session.progress, state=state, since=Elapsed.started(draft.now))
     draft.put(replace(session, progress=progress))
-
-
-def _look_at(draft: Draft, facility: str) -> None:
-    found = draft.site.facilities.get(facility)
-    if found is not None and found.outlet is not None:
-        look(draft, found)

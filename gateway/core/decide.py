@@ -126,6 +126,18 @@ def _deadline(draft: Draft, event: events.DeadlineReached) -> None:
         deadlines.due(draft, event.kind, event.id)
 
 
+def _snapshot(draft: Draft, event: events.SnapshotReceived) -> Reply | None:
+    reply = authority.snapshot_received(draft, event)
+    charging.rights_changed(draft)
+    return reply
+
+
+def _changes(draft: Draft, event: events.ChangesReceived) -> Reply | None:
+    reply = authority.changes_received(draft, event)
+    charging.rights_changed(draft)
+    return reply
+
+
 def _started(draft: Draft, event: events.Started) -> None:
     running.started(draft, event)
     for ref in event.latched:
@@ -165,7 +177,7 @@ _RULES: dict[type[Any], Callable[[Draft, Any], Reply | None]] = {
     events.WalkInAsked: proposals.walk_in,
     events.SessionStopAsked: plugging.stop_asked,
     events.HazardResetAsked: hazards.reset,
-    events.SnapshotReceived: authority.snapshot_received,
-    events.ChangesReceived: authority.changes_received,
+    events.SnapshotReceived: _snapshot,
+    events.ChangesReceived: _changes,
     events.CommandReceived: commands.received,
 }

@@ -68,6 +68,21 @@ def judge(draft: Draft, outlet: Outlet, session: ChargingSession) -> StopReason 
     return StopReason.STOPPED_BY_EV if full and draw.full is not None else None
 
 
+def due_in_ms(draft: Draft, outlet: Outlet, session: ChargingSession) -> int | None:
+    """How long until what is drawn may end the session, if it stays so."""
+    lasted, draw, rules = session.progress.lasted, session.draw, outlet.rules
+    if outlet.points.state is not None or outlets.watts(draft, outlet) is None or lasted is None:
+        return None
+    waits = [] if draw.loaded else [rules.plug_within_ms - lasted.at(draft.now)]
+    for since, lasts_ms in (
+        (draw.rise, outlets.ASKED_AFTER_MS),
+        (draw.near_zero, rules.signs.gone_after_ms),
+        (draw.full, rules.signs.float_ms),
+    ):
+        waits += [lasts_ms - since.at(draft.now)] if since is not None else []
+    return min(waits, default=None)
+
+
 def _is_swap(draft: Draft, outlet: Outlet, draw: Draw, drawn: float) -> bool:
     signs = outlet.rules.signs
     rises = drawn >= signs.full_below_w and _is_believed(draft, outlet, draw)

@@ -1,13 +1,14 @@
 """Carry running durations over a checkpoint or a restart (DESIGN §6)."""
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from dataclasses import fields, is_dataclass, replace
 from functools import cache
 from typing import Any, TypeVar, cast, get_args, get_type_hints
 
-from gateway.domain.now import Elapsed, Now
+from gateway.domain.now import SECOND_MS, Elapsed, Now
 
 T = TypeVar("T")
+LATE_MS = SECOND_MS  # a deadline that is looked at later was looked at before
 
 
 def carried(value: T, now: Now) -> T:
@@ -20,6 +21,12 @@ def carried(value: T, now: Now) -> T:
         if old is not None:
             fresh[name] = carried(old, now)
     return replace(value, **fresh) if fresh else value  # type: ignore[type-var]  # a dataclass
+
+
+def first_ahead(waits_ms: Iterable[int]) -> int | None:
+    """The first of these waits that is not over: each is due once, whatever comes of it."""
+    ahead = [max(0, wait_ms) for wait_ms in waits_ms if wait_ms > -LATE_MS]
+    return min(ahead, default=None)
 
 
 @cache

@@ -2,6 +2,7 @@
 
 from gateway.core import calendar, drawing, hazards, outlets, quotas, tariffs
 from gateway.core.draft import Draft, zone_of
+from gateway.core.durations import first_ahead
 from gateway.core.grounds import taken_by_other
 from gateway.domain.bookings import Booking, BookingStatus
 from gateway.domain.charging import ChargerState, ChargingSession, OutletStatus, StopReason
@@ -32,8 +33,10 @@ def cause(draft: Draft, facility: Facility, session: ChargingSession) -> StopRea
 
 
 def due_in_ms(draft: Draft, session: ChargingSession) -> int | None:
-    """How long until time alone may end it, or change its price; the slow round sees the rest."""
-    waits = []
+    """How long until time alone may end it, or change its price."""
+    facility = draft.site.facilities[session.facility]
+    drawn = drawing.due_in_ms(draft, outlets.outlet_of(facility), session)
+    waits = [drawn] if drawn is not None else []
     longest, lasted = session.limits.longest_ms, session.progress.lasted
     if lasted is not None:
         waits += [longest - lasted.at(draft.now)] if longest else []
@@ -42,6 +45,16 @@ def due_in_ms(draft: Draft, session: ChargingSession) -> int | None:
     if draft.now.trusted:
         waits += [at - draft.now.wall_ms for at in _edges(draft, session)]
     return min(waits, default=None)
+
+
+def outlet_due_in_ms(draft: Draft, status: OutletStatus) -> int | None:
+    """How long until a charger has said for so long that it is faulted that its session ends."""
+    facility = draft.site.facilities.get(status.id)
+    if facility is None or facility.outlet is None or status.granted_ma or status.turn is None:
+        return None
+    if outlets.charger_state(draft, facility.outlet) is not ChargerState.FAULTED:
+        return None
+    return first_ahead([FAULTED_FOR_MS - status.turn.at(draft.now)])
 
 
 def _edges(draft: Draft, session: ChargingSession) -> list[int]:

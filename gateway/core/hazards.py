@@ -31,6 +31,7 @@ SLACK_PERCENT = 110
 SLACK_MA = 500
 INRUSH_MS = 2 * SECOND_MS
 COOLS_MS = 10 * MINUTE_MS
+_PASSING = (HazardState.SEEN, HazardState.COOLING)
 _RESETTING = frozenset({Role.DESK, Role.TECHNICIAN})
 
 
@@ -55,6 +56,16 @@ def look(draft: Draft, facility: Facility) -> None:
         _put(draft, status, Hazard(code, HazardState.SEEN, _now(draft), stops), HazardState.SEEN)
     elif _lasts(draft, ref, known):
         _stop(draft, facility, status, known)
+
+
+def due_in_ms(draft: Draft, status: OutletStatus) -> int | None:
+    """How long until `look` is worth asking, where nothing else is read."""
+    known = status.hazard
+    if known is None or known.state not in _PASSING:
+        return None
+    seen_ms = INRUSH_MS if known.code == OVERCURRENT else outlets.ASKED_AFTER_MS
+    lasts_ms = COOLS_MS if known.state is HazardState.COOLING else seen_ms
+    return max(0, lasts_ms - known.since.at(draft.now))
 
 
 def reset(draft: Draft, event: HazardResetAsked) -> Reply:

@@ -14,6 +14,7 @@ from functools import lru_cache
 
 from gateway.core import beside, outlets, power, straying
 from gateway.core.draft import Draft
+from gateway.core.durations import first_ahead
 from gateway.core.power import Claim, Share
 from gateway.domain.bookings import Booking
 from gateway.domain.charging import (
@@ -37,6 +38,8 @@ NOMINAL_V = 230
 WEIGHT_MAX = 32
 _UNHEARD = "outlet_unheard"
 _NOTHING = Amiss()
+# since it was last switched: when a switched load is taken as measured, and when turns change
+_TURNS = {LoadKind.SWITCHED: (MEASURED_AFTER_MS,), LoadKind.MODULATED: (power.TURN_MS,)}
 
 
 def settle(draft: Draft, circuits: Iterable[str]) -> None:
@@ -64,6 +67,25 @@ def _settle_tree(draft: Draft, tree: "_Tree") -> None:
     granted = power.share(circuits, claims, flows)
     for claim in claims:
         _grant(draft, claim, granted[claim.outlet])
+
+
+def due_in_ms(draft: Draft, status: OutletStatus) -> int | None:
+    """How long until time alone changes what an outlet is let, or leaves to others."""
+    facility = draft.site.facilities.get(status.id)
+    if facility is None or facility.outlet is None:
+        return None
+    waits = []
+    if status.turn is not None:
+        waits += [at_ms - status.turn.at(draft.now) for at_ms in _TURNS[facility.outlet.load.kind]]
+    if status.granted_ma and status.amiss.unread is not None:
+        silent_ms = _silent_ms(draft, facility.outlet, status)
+        waits += [FAILSAFE_AFTER_MS - silent_ms, OFF_AFTER_MS - silent_ms]
+    return first_ahead(waits)
+
+
+def load_due(draft: Draft, load: CircuitLoad) -> None:
+    """What else flows on a circuit has changed for long enough to be believed."""
+    settle(draft, [load.id])
 
 
 def is_set(draft: Draft, facility: Facility) -> bool:
@@ -166,12 +188,17 @@ def _unheard_limit_ma(draft: Draft, outlet: Outlet, status: OutletStatus) -> int
     """C1: what a grant may still be while nothing is heard of what it rests on."""
     if not status.granted_ma:
         return outlet.load.maximum_ma
-    heard = draft.readings.seen_ms(outlet.points.drive)
-    unread_ms = status.amiss.unread.at(draft.now) if status.amiss.unread is not None else 0
-    silent_ms = max(unread_ms, draft.now.mono_ms - heard if heard is not None else 0)
+    silent_ms = _silent_ms(draft, outlet, status)
     if silent_ms < FAILSAFE_AFTER_MS:
         return status.granted_ma
     return outlet.load.failsafe_ma if silent_ms < OFF_AFTER_MS else 0
+
+
+def _silent_ms(draft: Draft, outlet: Outlet, status: OutletStatus) -> int:
+    """How long nothing was heard of what its grant rests on."""
+    heard = draft.readings.seen_ms(outlet.points.drive)
+    unread_ms = status.amiss.unread.at(draft.now) if status.amiss.unread is not None else 0
+    return max(unread_ms, draft.now.mono_ms - heard if heard is not None else 0)
 
 
 def _beside(draft: Draft, circuit: Circuit, members: Iterable[Facility]) -> PerPhase:

@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from gateway.core import outlets, residual, tariffs, utilization
 from gateway.core.draft import Draft
+from gateway.core.durations import first_ahead
 from gateway.core.faults import close_fault, set_fault
 from gateway.domain.charging import (
     ChargingSession,
@@ -34,7 +35,6 @@ NOMINAL_MV = 240_000
 SLACK_PERCENT = 120
 STUCK_STEPS = 5  # resolutions' worth of energy that must have moved the register
 STUCK_WH = 100
-ASKED_AFTER_MS = SECOND_MS  # an answer this long after an instant was asked for after it
 _TAKING = frozenset(
     {SessionState.ACTIVE, SessionState.RESUMING, SessionState.STOPPING, SessionState.CLOSING}
 )
@@ -102,13 +102,33 @@ def check_stuck(draft: Draft, facility: Facility, outlet: Outlet) -> None:
     if status is None or outlet.meter is None or outlet.points.power is None:
         return
     watts = outlets.watts(draft, outlet) or 0
-    flows = (status.flows or Elapsed.started(draft.now)) if watts > 0 else None
+    flows = outlets.since(draft, status.flows, watts > 0)
     if flows != status.flows:
         draft.put(replace(status, flows=flows))
-    due_wh = max(STUCK_STEPS * outlet.meter.resolution_wh, STUCK_WH)
-    stuck = flows is not None and watts * flows.at(draft.now) >= due_wh * HOUR_MS
+    stuck = flows is not None and flows.at(draft.now) >= _moves_ms(outlet.meter, watts)
     why = reason("meter_stuck", outlet=facility.name.en)
     set_fault(draft, facility.id, why, stuck, (facility.place,))
+
+
+def due_in_ms(draft: Draft, status: MeterStatus) -> int | None:
+    """How long until the register is worth a look, where it is read and does not move."""
+    facility = draft.site.facilities.get(status.id)
+    outlet = facility.outlet if facility is not None else None
+    if outlet is None or outlet.meter is None or not draft.reading(outlet.meter.energy).good:
+        return None
+    waits = []
+    if status.doubt is not None:
+        waits.append(max(0, outlets.ASKED_AFTER_MS - status.doubt.since.at(draft.now)))
+    watts = outlets.watts(draft, outlet) or 0
+    if status.flows is not None and watts > 0:
+        waits.append(_moves_ms(outlet.meter, watts) - status.flows.at(draft.now))
+    return first_ahead(waits)
+
+
+def _moves_ms(meter: Meter, watts: float) -> int:
+    """By then a register must have moved and been read, however slow its device tells."""
+    due_wh = max(STUCK_STEPS * meter.resolution_wh, STUCK_WH)
+    return max(SUDDEN_MS, int(due_wh * HOUR_MS / watts) + 1)
 
 
 def _moved(
@@ -219,7 +239,7 @@ def _read_after(draft: Draft, meter: Meter, since: Elapsed) -> bool:
     seen_ms = draft.readings.seen_ms(meter.energy)
     if seen_ms is None or since.boot != draft.now.boot:
         return False
-    return seen_ms >= since.since_mono_ms - since.before_ms + ASKED_AFTER_MS
+    return seen_ms >= since.since_mono_ms - since.before_ms + outlets.ASKED_AFTER_MS
 
 
 def _most_wh(outlet: Outlet, meter: Meter, elapsed_ms: int) -> int:

@@ -10,11 +10,12 @@ from gateway.domain.charging import (
     OutletStatus,
     SessionState,
 )
-from gateway.domain.now import Elapsed
+from gateway.domain.now import SECOND_MS, Elapsed
 from gateway.domain.points import PointRef
 from gateway.domain.reasons import Reason, reason
 from gateway.domain.site import Facility
 
+ASKED_AFTER_MS = SECOND_MS  # an answer this long after an instant was asked for after it
 _SAID: dict[object, ChargerState] = {state.value: state for state in ChargerState}
 _PLUGGED = {
     ChargerState.CONNECTED: True,

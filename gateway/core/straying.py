@@ -8,8 +8,10 @@ from dataclasses import replace
 
 from gateway.core import outlets
 from gateway.core.draft import Draft
-from gateway.core.faults import set_fault
+from gateway.core.durations import first_ahead
+from gateway.core.faults import fault_id, set_fault
 from gateway.domain.charging import Amiss, OutletStatus, SessionState
+from gateway.domain.faults import Fault
 from gateway.domain.now import SECOND_MS
 from gateway.domain.reasons import reason
 from gateway.domain.site import Facility
@@ -17,6 +19,7 @@ from gateway.domain.site import Facility
 FOLLOWS_WITHIN_MS = 15 * SECOND_MS  # a vehicle has 5 s to follow its limit (IEC 61851)
 SLACK_PERCENT = 110
 SLACK_MA = 500
+_UNASKED = "unauthorised_energy"
 
 
 def look(draft: Draft, facility: Facility) -> None:
@@ -34,10 +37,22 @@ def look(draft: Draft, facility: Facility) -> None:
         draft.put(replace(status, amiss=amiss))
     power, name = outlets.outlet_of(facility).points.power, facility.name.en
     again = power is not None and outlets.read_since(draft, power, amiss.unasked)
-    why = reason("unauthorised_energy", outlet=name)
+    why = reason(_UNASKED, outlet=name)
     set_fault(draft, facility.id, why, again, (facility.place,), urgent=True)
     ignored = ignores_limit(draft, amiss)
     set_fault(draft, facility.id, reason("limit_ignored", outlet=name), ignored, (facility.place,))
+
+
+def due_in_ms(draft: Draft, status: OutletStatus) -> int | None:
+    """How long until `look` is worth asking, where nothing else is read."""
+    waits, amiss = [], status.amiss
+    if amiss.beyond is not None:
+        waits.append(FOLLOWS_WITHIN_MS - amiss.beyond.at(draft.now))
+    known = draft.get(Fault, fault_id(status.id, _UNASKED)) is not None
+    if amiss.unasked is not None and not known:
+        # read again, and not another: nobody tells
+        waits.append(max(0, outlets.ASKED_AFTER_MS - amiss.unasked.at(draft.now)))
+    return first_ahead(waits)
 
 
 def ignores_limit(draft: Draft, amiss: Amiss) -> bool:

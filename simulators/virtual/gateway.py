@@ -6,15 +6,14 @@ Rules, as the engine's:
 - Deadlines are looked at when they are due, writes made when they are, and each ends as its device
   answers.
 - Keep-alives are no events here: what a device is told again and again, and answers as before, is
-  not told it. So the reconciler is asked while something is under way, and the slow round comes
-  every `round_ms` while anything is, else every ten minutes.
+  not told it. So the reconciler is asked while something is under way.
+- The slow round is only a net under the deadlines: it comes so seldom that what has none shows.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from gateway.domain.charging import ChargingSession
 from gateway.domain.entity import Entity
 from gateway.domain.errors import StoreError
 from gateway.domain.events import (
@@ -42,7 +41,7 @@ from gateway.runtime.reconcile import Reconciler
 from gateway.runtime.step import Released, Step, Told
 from simulators.virtual.schedule import Schedule
 
-CALM_ROUND_MS = 10 * MINUTE_MS
+ROUND_MS = 10 * MINUTE_MS
 CHECKPOINT_MS = 15 * MINUTE_MS  # one more is made within the minute before a crash
 NEVER = 1 << 62
 _RESTING_ON_READINGS = (CredentialPresented, SessionStopAsked)
@@ -97,7 +96,7 @@ class VirtualGateway:
         self.clock = clock or WallClock()
         self.readings = Readings()
         self.alive = True
-        self.round_ms = MINUTE_MS
+        self.round_ms = ROUND_MS
         self.heard: list[Heard] = []
         self.disk = disk
         self._booted_ms = schedule.now_ms - 1_000
@@ -273,8 +272,7 @@ class VirtualGateway:
         now = self.now()
         self._release(self.step.derive_all(now), now)
         self._decide(Told(event))
-        lively = self._write_ms < NEVER or self.state.count(ChargingSession)
-        self._round_ms = self.mono_ms + (self.round_ms if lively else CALM_ROUND_MS)
+        self._round_ms = self.mono_ms + self.round_ms
 
     def _polled(self, event: Event) -> None:
         assert self._devices is not None

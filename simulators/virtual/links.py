@@ -14,7 +14,7 @@ from functools import partial
 from random import Random
 
 from drivers.edges import Settled
-from gateway.domain.charging import ChargingSession, OutletStatus
+from gateway.domain.charging import ChargingSession, CircuitLoad, MeterStatus, OutletStatus
 from gateway.domain.events import (
     SUPERVISION,
     CredentialPresented,
@@ -55,7 +55,7 @@ WRITE_MS = (5, 120)
 UNREACHED_MS = 1_000  # how long an unanswered write takes
 SETTLES_MS = 130
 WAKES_MS = 4_000  # a vehicle draws so soon after it may
-_OF_OUTLETS = (ChargingSession.kind, OutletStatus.kind)
+_OF_OUTLETS = (ChargingSession.kind, OutletStatus.kind, MeterStatus.kind)
 
 
 Latch = Callable[[PointRef], Callable[[], None]]
@@ -178,6 +178,9 @@ class VirtualLinks:
             session = self._gateway.state.get(ChargingSession, event.id)
             facility = session.facility if session is not None else event.id
             self.look(*self._facility_devices.get(facility, ()))
+
+        elif kind == CircuitLoad.kind:
+            self.look(*self.town.feeders)
 
     def _freshen(self) -> None:
         """Whatever answers was heard just now."""

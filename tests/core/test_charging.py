@@ -444,9 +444,9 @@ def test_a_register_that_stood_while_nothing_flowed_is_not_stuck(garage: Garage)
 
 def test_a_register_that_stands_while_power_flows_is_stuck(garage: Garage) -> None:
     garage.start("car1", "1111")
-    garage.wait(minutes=1)
+    garage.wait(minutes=14)  # a plug on the air may report so seldom
     assert "meter_stuck:car1" not in garage.faults()
-    garage.wait(minutes=1)  # 3,680 W, and not one of its watt-hours
+    garage.wait(minutes=2)  # 3,680 W, and not one of its watt-hours
     assert "meter_stuck:car1" in garage.faults()
 
 
