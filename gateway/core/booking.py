@@ -6,6 +6,7 @@ enforced ── holder comes ──▶ checked_in ──▶ ended
    └── grace over, nobody came ──▶ no_show ───┘   (late holder: checked_in)
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -230,7 +231,9 @@ def _end(draft: Draft, booking: Booking, facility: Facility) -> None:
     overlaps.resolve(draft, facility.id)
 
 
-def _carry_over(draft: Draft, booking: Booking, following: Booking, inside: list[Visit]) -> None:
+def _carry_over(
+    draft: Draft, booking: Booking, following: Booking, inside: Sequence[Visit]
+) -> None:
     """B7: adjacent bookings of one subject are one."""
     for visit in inside:
         draft.put(replace(visit, booking=following.id))
@@ -239,7 +242,7 @@ def _carry_over(draft: Draft, booking: Booking, following: Booking, inside: list
 
 
 def _check_overstay(
-    draft: Draft, booking: Booking, facility: Facility, inside: list[Visit]
+    draft: Draft, booking: Booking, facility: Facility, inside: Sequence[Visit]
 ) -> None:
     """B7: who has not left goes to the desk; the next holder's grant works regardless.
 

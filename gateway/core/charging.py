@@ -125,11 +125,9 @@ def look(draft: Draft, *facilities: Facility) -> None:
 def counted(draft: Draft, facility: Facility) -> None:
     """Its register moved, and nothing else was read: as a rule that changes nobody's share."""
     outlet, before = outlets.outlet_of(facility), _standing(draft, facility)
-    circuit = outlet.load.circuit
     _advance(draft, facility)
-    as_before = _standing(draft, facility) == before and outlets.is_fresh(draft, outlet)
-    if not (as_before and loads.is_calm(draft, circuit)):
-        loads.settle(draft, [circuit])
+    if _standing(draft, facility) != before or not outlets.is_fresh(draft, outlet):
+        loads.settle(draft, [outlet.load.circuit])
     _judge(draft, facility)
 
 

@@ -1,5 +1,6 @@
 """A decision in the making: what it has changed so far lies over the state it looks at."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, TypeVar
@@ -19,13 +20,14 @@ E = TypeVar("E", bound=Entity)
 class Draft:
     """State with one decision's own changes on top. Lives for one `decide` and is never shared."""
 
-    __slots__ = ("_ids", "_over", "_records", "now", "reading", "readings", "site", "state")
+    __slots__ = ("_ids", "_over", "_records", "now", "reading", "readings", "seen", "site", "state")
 
     def __init__(self, site: Site, state: State, readings: ReadingsView, now: Now) -> None:
         self.site = site
         self.state = state
         self.readings = readings
         self.reading = readings.latest  # the latest reading of a point
+        self.seen: dict[int, Any] = {}  # made of readings, which stand still in a decision
         self.now = now
         self._over: dict[type[Entity], dict[str, Entity | None]] = {}
         self._records: list[Record] = []
@@ -38,12 +40,12 @@ class Draft:
             return over[id_]  # type: ignore[return-value]
         return self.state.get(type_, id_)
 
-    def where(self, type_: type[E], name: str, value: Any) -> list[E]:
+    def where(self, type_: type[E], name: str, value: Any) -> Sequence[E]:
         """Entities whose indexed field is, or contains, the value."""
         found = self.state.where(type_, name, value)
         over = self._over.get(type_)
         if over is None:
-            return list(found)
+            return found
         kept = [e for e in found if e.id not in over]
         return kept + [e for e in self._changed(type_) if _has(e, name, value)]
 

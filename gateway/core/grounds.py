@@ -4,6 +4,7 @@ The order of grounds: a booking that covers now, a return after its end, a late 
 standing right; then a walk-in, where the facility is free to whoever comes.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -146,7 +147,7 @@ def right_is_live(draft: Draft, right: StandingRight) -> bool:
 # --- the grounds ------------------------------------------------------------------------------
 
 
-def _by_booking(draft: Draft, subject: Subject, bookings: list[Booking]) -> Ground | None:
+def _by_booking(draft: Draft, subject: Subject, bookings: Sequence[Booking]) -> Ground | None:
     now = draft.now
     for booking in bookings:
         if booking.live and booking.covers(now.wall_ms):
@@ -159,7 +160,9 @@ def _by_booking(draft: Draft, subject: Subject, bookings: list[Booking]) -> Grou
     return None
 
 
-def _by_uncertain_clock(draft: Draft, subject: Subject, bookings: list[Booking]) -> Ground | None:
+def _by_uncertain_clock(
+    draft: Draft, subject: Subject, bookings: Sequence[Booking]
+) -> Ground | None:
     # DESIGN §6: a clock nobody vouches for must not shut a holder out in the rain.
     slack = draft.site.settings.access.clock_uncertain_ms
     wall = draft.now.wall_ms
@@ -297,7 +300,7 @@ def _not_recognised() -> Refusal:
 
 
 def _best_refusal(
-    draft: Draft, subject: Subject, bookings: list[Booking], here: set[str]
+    draft: Draft, subject: Subject, bookings: Sequence[Booking], here: set[str]
 ) -> Refusal:
     wall = draft.now.wall_ms
     mine = sorted((b for b in bookings if b.facility in here), key=lambda b: b.terms.start_ms)

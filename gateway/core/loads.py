@@ -18,7 +18,6 @@ from gateway.core.durations import first_ahead
 from gateway.core.power import Claim, Share
 from gateway.domain.bookings import Booking
 from gateway.domain.charging import (
-    Amiss,
     ChargerState,
     ChargingSession,
     CircuitLoad,
@@ -37,7 +36,6 @@ MEASURED_PERCENT = 120
 NOMINAL_V = 230
 WEIGHT_MAX = 32
 _UNHEARD = "outlet_unheard"
-_NOTHING = Amiss()
 # since it was last switched: when a switched load is taken as measured, and when turns change
 _TURNS = {LoadKind.SWITCHED: (MEASURED_AFTER_MS,), LoadKind.MODULATED: (power.TURN_MS,)}
 
@@ -47,17 +45,6 @@ def settle(draft: Draft, circuits: Iterable[str]) -> None:
     trees = _trees(draft.site)
     for root in sorted({trees[circuit].root for circuit in circuits}):
         _settle_tree(draft, trees[root])
-
-
-def is_calm(draft: Draft, circuit: str) -> bool:
-    """Nothing on these circuits, above or below them, is about to change with time alone."""
-    tree = _trees(draft.site)[circuit]
-    for facility in tree.members:
-        status = draft.get(OutletStatus, facility.id)
-        if status is None or status.amiss != _NOTHING:
-            return False
-    known = (draft.get(CircuitLoad, id_) for id_ in tree.circuits)
-    return all(one is None or one.toward_ma == one.beside_ma for one in known)
 
 
 def _settle_tree(draft: Draft, tree: "_Tree") -> None:
@@ -178,10 +165,10 @@ def _allowed_ma(draft: Draft, facility: Facility, status: OutletStatus) -> int:
 def _drawn_ma(draft: Draft, facility: Facility) -> int:
     """The most it is seen to draw on a phase: more than it may, where it ignores its limit."""
     outlet = outlets.outlet_of(facility)
-    seen = [outlets.number(draft, ref) for ref in outlet.points.currents]
-    if not outlet.points.currents and outlet.load.kind is LoadKind.SWITCHED:
-        seen = [(outlets.watts(draft, outlet) or 0) * 1_000 / NOMINAL_V]
-    return round(max((one for one in seen if one is not None), default=0))
+    seen = outlets.seen(draft, outlet)
+    if not seen.currents_ma and outlet.load.kind is LoadKind.SWITCHED:
+        return round((seen.watts or 0) * 1_000 / NOMINAL_V)
+    return round(max([one or 0 for one in seen.currents_ma], default=0))
 
 
 def _unheard_limit_ma(draft: Draft, outlet: Outlet, status: OutletStatus) -> int:
@@ -216,8 +203,9 @@ def _drawn_per_phase(draft: Draft, facility: Facility) -> PerPhase:
     """What an outlet is seen to draw on the site's phases; nothing is taken off where unknown."""
     outlet = outlets.outlet_of(facility)
     found = [0, 0, 0]
-    for phase, ref in zip(outlet.load.phases, outlet.points.currents, strict=False):
-        found[phase - 1] = round(outlets.number(draft, ref) or 0)
+    drawn = outlets.seen(draft, outlet).currents_ma
+    for phase, drawn_ma in zip(outlet.load.phases, drawn, strict=False):
+        found[phase - 1] = round(drawn_ma or 0)
     l1, l2, l3 = found
     return (l1, l2, l3)
 

@@ -1,5 +1,7 @@
 """What an outlet's readings say, and how it stands (RULES C1, C8)."""
 
+from typing import NamedTuple
+
 from gateway.core import calendar, fire
 from gateway.core.draft import Draft, zone_of
 from gateway.domain.charging import (
@@ -32,27 +34,65 @@ def outlet_of(facility: Facility) -> Outlet:
 
 def session_at(draft: Draft, facility: str) -> ChargingSession | None:
     """The session that has the outlet now."""
-    found = draft.where(ChargingSession, "facility", facility)
-    return next((session for session in found if session.running), None)
+    for session in draft.where(ChargingSession, "facility", facility):
+        if session.running:
+            return session
+    return None
+
+
+class Seen(NamedTuple):
+    """What is read of an outlet; None is what is not read, or cannot be acted on.
+
+    `fresh`: everything is read that power rests on (C1). `currents_ma`: its own L1 first.
+    """
+
+    fresh: bool
+    on: bool | None  # what drives it reports that power may flow
+    state: ChargerState | None  # what the charger says of itself
+    watts: float | None
+    currents_ma: tuple[float | None, ...]
+
+    @property
+    def plugged(self) -> bool | None:
+        """A vehicle is there; None where nobody can say: never claimed from power (C8)."""
+        return None if self.state is None else _PLUGGED.get(self.state)
+
+
+def seen(draft: Draft, outlet: Outlet) -> Seen:
+    """What is read of the outlet, found once a decision."""
+    found: Seen | None = draft.seen.get(id(outlet))
+    if found is None:
+        found = draft.seen[id(outlet)] = _see(draft, outlet)
+    return found
+
+
+def _see(draft: Draft, outlet: Outlet) -> Seen:
+    points, meter = outlet.points, outlet.meter
+    drive = draft.reading(points.drive)
+    said = draft.reading(points.state) if points.state is not None else None
+    register = draft.reading(meter.energy) if meter is not None else None
+    return Seen(
+        fresh=drive.good and (said is None or said.good) and (register is None or register.good),
+        on=None if not drive.good or isinstance(drive.value, str | None) else drive.value > 0,
+        state=_SAID.get(said.value) if said is not None and said.good else None,
+        watts=None if points.power is None else number(draft, points.power),
+        currents_ma=tuple([number(draft, ref) for ref in points.currents]),
+    )
 
 
 def charger_state(draft: Draft, outlet: Outlet) -> ChargerState | None:
     """What the charger says of itself; None while it says nothing, or cannot."""
-    if outlet.points.state is None:
-        return None
-    reading = draft.reading(outlet.points.state)
-    return _SAID.get(reading.value) if reading.good else None
+    return seen(draft, outlet).state
 
 
 def plugged(draft: Draft, outlet: Outlet) -> bool | None:
     """A vehicle is there; None where nobody can say: never claimed from power (C8)."""
-    state = charger_state(draft, outlet)
-    return None if state is None else _PLUGGED.get(state)
+    return seen(draft, outlet).plugged
 
 
 def watts(draft: Draft, outlet: Outlet) -> float | None:
     """The power that flows, as far as it is read."""
-    return None if outlet.points.power is None else number(draft, outlet.points.power)
+    return seen(draft, outlet).watts
 
 
 def number(draft: Draft, ref: PointRef) -> float | None:
@@ -80,10 +120,7 @@ def since(draft: Draft, before: Elapsed | None, holds: bool) -> Elapsed | None:
 
 def is_on(draft: Draft, outlet: Outlet) -> bool | None:
     """What drives the outlet reports that power may flow; None while it is not read."""
-    reading = draft.reading(outlet.points.drive)
-    if not reading.good or isinstance(reading.value, str | None):
-        return None
-    return reading.value > 0
+    return seen(draft, outlet).on
 
 
 def is_open(draft: Draft, facility: Facility) -> bool:
@@ -103,7 +140,7 @@ def rests_on(outlet: Outlet) -> list[PointRef]:
 
 def is_fresh(draft: Draft, outlet: Outlet) -> bool:
     """Everything is read that power rests on (C1)."""
-    return all(draft.reading(ref).good for ref in rests_on(outlet))
+    return seen(draft, outlet).fresh
 
 
 def hazard(draft: Draft, facility: Facility) -> str:
@@ -132,15 +169,14 @@ def power_reason(draft: Draft, facility: Facility) -> Reason:
 def connector_status(draft: Draft, facility: Facility) -> ConnectorStatus:
     """OCPP's status of the outlet."""
     outlet = outlet_of(facility)
-    state = charger_state(draft, outlet)
-    if hazard(draft, facility) or state is ChargerState.FAULTED:
+    found = seen(draft, outlet)
+    if hazard(draft, facility) or found.state is ChargerState.FAULTED:
         return ConnectorStatus.FAULTED
-    if state is ChargerState.UNAVAILABLE or not is_fresh(draft, outlet):
+    if found.state is ChargerState.UNAVAILABLE or not found.fresh:
         return ConnectorStatus.UNAVAILABLE
     session = session_at(draft, facility.id)
     if session is None:
-        there = plugged(draft, outlet)
-        return ConnectorStatus.PREPARING if there else ConnectorStatus.AVAILABLE
+        return ConnectorStatus.PREPARING if found.plugged else ConnectorStatus.AVAILABLE
     return _status_in_session(draft, facility, session)
 
 

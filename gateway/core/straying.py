@@ -74,5 +74,5 @@ def _draws_beyond(draft: Draft, facility: Facility) -> bool:
     allowed = outlets.number(draft, points.limit) if points.limit is not None else None
     if not allowed:
         return False
-    seen = [outlets.number(draft, ref) or 0 for ref in points.currents]
-    return max(seen, default=0) > allowed * SLACK_PERCENT / 100 + SLACK_MA
+    seen = outlets.seen(draft, outlets.outlet_of(facility)).currents_ma
+    return max([one or 0 for one in seen], default=0) > allowed * SLACK_PERCENT / 100 + SLACK_MA

@@ -69,7 +69,9 @@ def look(draft: Draft, facility: Facility) -> None:
         return
     while usage.until_ms < now.wall_ms:
         edge = min(_next_edge_ms(draft, facility, usage.until_ms) or now.wall_ms, now.wall_ms)
-        usage = _in_state(_spend(usage, edge), state_at(draft, facility, edge))
+        usage = _spend(usage, edge)
+        if edge < now.wall_ms:
+            usage = _in_state(usage, state_at(draft, facility, edge))
     draft.put(_close(draft, _in_state(usage, state_at(draft, facility, now.wall_ms))))
 
 
@@ -225,7 +227,7 @@ def _usage(draft: Draft, facility: str) -> Usage:
 
 
 def _in_state(usage: Usage, state: UtilizationState) -> Usage:
-    return usage if usage.state is state else replace(usage, state=state)
+    return usage if usage.state is state else Usage(usage.id, state, usage.until_ms, usage.open)
 
 
 def _spend(usage: Usage, until_ms: int) -> Usage:
@@ -242,9 +244,9 @@ def _spend(usage: Usage, until_ms: int) -> Usage:
         bucket = _open_bucket(usage, start)
         spent = list(bucket.spent)
         spent[place] += end - at
-        usage = _with(usage, replace(bucket, spent=tuple(spent)))
+        usage = _with(usage, OpenBucket(start, tuple(spent), bucket.counts))
         at = end
-    return replace(usage, until_ms=until_ms)
+    return Usage(usage.id, usage.state, until_ms, usage.open)
 
 
 def _taken_back(usage: Usage, wall_ms: int) -> Usage:
@@ -260,14 +262,16 @@ def _taken_back(usage: Usage, wall_ms: int) -> Usage:
 
 
 def _open_bucket(usage: Usage, start_ms: int) -> OpenBucket:
-    found = (bucket for bucket in usage.open if bucket.start_ms == start_ms)
-    return next(found, OpenBucket(start_ms))
+    for bucket in usage.open:
+        if bucket.start_ms == start_ms:
+            return bucket
+    return OpenBucket(start_ms)
 
 
 def _with(usage: Usage, bucket: OpenBucket) -> Usage:
     others = [one for one in usage.open if one.start_ms != bucket.start_ms]
     buckets = sorted((*others, bucket), key=lambda one: one.start_ms)
-    return replace(usage, open=tuple(buckets))
+    return Usage(usage.id, usage.state, usage.until_ms, tuple(buckets))
 
 
 def _close(draft: Draft, usage: Usage) -> Usage:
