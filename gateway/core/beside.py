@@ -27,6 +27,12 @@ def believed(draft: Draft, circuit: Circuit, ours: PerPhase) -> PerPhase:
     flows = _phases(*metered)
     apart = _phases(*(max(0, all_ - its) for all_, its in zip(flows, ours, strict=True)))
     known = draft.get(CircuitLoad, circuit.id)
+    if known is not None and (flows, apart, apart) == (
+        known.metered_ma,
+        known.beside_ma,
+        known.toward_ma,
+    ):
+        return apart
     if known is None:
         began = (Elapsed.started(draft.now),) * 3
         known = CircuitLoad(circuit.id, circuit.other_ma, circuit.other_ma, began)

@@ -237,16 +237,18 @@ def _spend(usage: Usage, until_ms: int) -> Usage:
     if usage.state is UtilizationState.UNKNOWN:
         return replace(usage, until_ms=until_ms)  # it is what remains
     place = STATES.index(usage.state)
-    at = usage.until_ms
+    at, buckets = usage.until_ms, {bucket.start_ms: bucket for bucket in usage.open}
     while at < until_ms:
         start = at // BUCKET_MS * BUCKET_MS
         end = min(start + BUCKET_MS, until_ms)
-        bucket = _open_bucket(usage, start)
+        bucket = buckets.get(start) or OpenBucket(start)
         spent = list(bucket.spent)
         spent[place] += end - at
-        usage = _with(usage, OpenBucket(start, tuple(spent), bucket.counts))
+        buckets[start] = OpenBucket(start, tuple(spent), bucket.counts)
         at = end
-    return Usage(usage.id, usage.state, until_ms, usage.open)
+    return Usage(
+        usage.id, usage.state, until_ms, tuple(buckets[start] for start in sorted(buckets))
+    )
 
 
 def _taken_back(usage: Usage, wall_ms: int) -> Usage:
@@ -271,7 +273,7 @@ def _open_bucket(usage: Usage, start_ms: int) -> OpenBucket:
 def _with(usage: Usage, bucket: OpenBucket) -> Usage:
     others = [one for one in usage.open if one.start_ms != bucket.start_ms]
     buckets = sorted((*others, bucket), key=lambda one: one.start_ms)
-    return Usage(usage.id, usage.state, usage.until_ms, tuple(buckets))
+    return replace(usage, open=tuple(buckets))
 
 
 def _close(draft: Draft, usage: Usage) -> Usage:

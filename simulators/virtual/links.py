@@ -83,7 +83,7 @@ class VirtualLinks:
         self._facility_devices = facility_devices(site)
         self._wire(site)
         self._drifting: dict[str, None] = {}
-        self._drifts_ms = 0
+        self._drifts_ms = self._feeders_ms = 0
         self._playing: dict[PointRef, None] = {}
 
     # --- a gateway comes and goes -------------------------------------------------------------
@@ -247,7 +247,7 @@ class VirtualLinks:
 
     def _look_at_feeders(self) -> None:
         """What else hangs on a feeder changes now and then."""
-        if self._gateway is not None:
+        if self._gateway is not None and self._schedule.now_ms == self._feeders_ms:
             self.look(*self.town.feeders)
             self._plan_feeders()
 
@@ -255,7 +255,8 @@ class VirtualLinks:
         """With the first poll after the building's next change."""
         changes_ms = (self._schedule.now_ms // BUILDING_MS + 1) * BUILDING_MS
         soon_ms = max((self.devices[id_].poll_ms[1] for id_ in self.town.feeders), default=0)
-        self._schedule.at(changes_ms + self.random.randint(0, soon_ms), self._look_at_feeders)
+        self._feeders_ms = changes_ms + self.random.randint(0, soon_ms)
+        self._schedule.at(self._feeders_ms, self._look_at_feeders)
 
     def _under_load(self, id_: str) -> bool:
         now_ms = self._schedule.now_ms
