@@ -9,18 +9,16 @@ from itertools import pairwise
 
 import hypothesis.strategies as st
 import pytest
+from core.calling import Calling
 from core.harness import DESK, REFUSED, UNKNOWN, World, driven_as_derived
 from fixtures.sizes import size
 from hypothesis import HealthCheck, settings
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import invariant, precondition, rule
 
 from gateway.domain.bookings import Booking, BookingStatus, Terms
-from gateway.domain.calls import Call, CallOutcome, FireLatch
+from gateway.domain.calls import Call, FireLatch
 from gateway.domain.events import (
     BookingItem,
-    CallAcknowledged,
-    CallAttended,
-    CallCleared,
     CommandReceived,
     CredentialPresented,
     FireResetAsked,
@@ -36,7 +34,6 @@ from gateway.runtime.step import Told
 
 PEOPLE = {"ann": "1111", "ben": "2222", "cat": "3333"}
 BOOKED = ("study", "store", "music")
-BUTTONS = ("help", "cord")
 DEVICES = ("board", "gate", "keypad", "pir", "panel", "lock")
 RETURN_MS = 15 * MINUTE_MS
 HOLDING = (BookingStatus.ENFORCED, BookingStatus.CHECKED_IN)
@@ -71,7 +68,7 @@ class Watched(World):
         return {str(r.data["grant"]) for r in durable if r.fact is Fact.GRANTED}
 
 
-class Life(RuleBasedStateMachine):
+class Life(Calling):
     """A few hours in a small building."""
 
     world_of: type[Watched] = Watched
@@ -82,7 +79,6 @@ class Life(RuleBasedStateMachine):
         self.booked: dict[str, tuple[str, str, int, int]] = {}
         self.items: dict[str, BookingItem] = {}  # as the platform has them
         self.told_nothing = False
-        self.crying: set[str] = set()  # call points pressed since they were last cleared
         self.latched = False  # it burned since the zone was last reset
         for who, pin in PEOPLE.items():
             self.world.person(who, pin=pin)
@@ -143,29 +139,6 @@ class Life(RuleBasedStateMachine):
     def is_seen(self, there: bool, facility: str) -> None:
         for sensor in self.world.site.facilities[facility].sensors:
             self.world.read(sensor.point, there)
-
-    @rule(button=st.sampled_from(BUTTONS))
-    def calls_for_help(self, button: str) -> None:
-        self.world.press(button)
-        self.crying.add(button)
-        self.world.edge(self.world.site.safety.call_points[button].point, False)
-
-    @precondition(lambda self: self.calls())
-    @rule(data=st.data(), how=st.sampled_from(("acknowledge", "attend", "clear")))
-    def is_answered(self, data: st.DataObject, how: str) -> None:
-        call = data.draw(st.sampled_from(self.calls()))
-        match how:
-            case "acknowledge":
-                self.world.tell(CallAcknowledged(call.id, DESK))
-            case "attend":
-                self.world.tell(CallAttended(call.id, DESK, "Rolf"))
-            case _:
-                reply = self.world.tell(CallCleared(call.id, DESK, CallOutcome.FALSE))
-                if reply.accepted:
-                    self.crying.discard(call.call_point)
-
-    def calls(self) -> list[Call]:
-        return [call for call in self.world.state.all(Call) if call.open]
 
     # --- the platform -------------------------------------------------------------------------
 
@@ -316,6 +289,7 @@ class Life(RuleBasedStateMachine):
         self.world.disk.slow = self.world.disk.broken = False
         self.world.restart(off_ms)
         self.world.settle()
+        self.sound_again()
         self.latched = any(one.latched for one in self.world.state.all(FireLatch))
 
     @rule(device=st.sampled_from(DEVICES))
@@ -334,11 +308,6 @@ class Life(RuleBasedStateMachine):
         self.world.answer(str(self.world.site.doors[door].points.strike), outcome)
 
     # --- what holds ---------------------------------------------------------------------------
-
-    @invariant()
-    def who_calls_is_heard(self) -> None:
-        """E1: through restarts, lost disks and silent devices, until somebody clears the call."""
-        assert self.crying <= {call.call_point for call in self.calls()}
 
     @invariant()
     def a_facility_is_promised_once(self) -> None:

@@ -17,7 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from gateway.core.draft import Draft
 from gateway.core.outlets import hazard
-from gateway.domain.charging import ChargingSession, MeterStatus
+from gateway.domain.charging import ChargingSession, MeterStatus, SessionState
 from gateway.domain.events import CredentialPresented, HazardResetAsked, SessionStopAsked, Stream
 from gateway.domain.now import MINUTE_MS, SECOND_MS
 from gateway.domain.points import Level, Setpoint, WriteOutcome
@@ -93,6 +93,29 @@ class Charging(RuleBasedStateMachine):
         session = data.draw(st.sampled_from(self.running()))
         self.garage.tell(SessionStopAsked(session, DESK))
 
+    @precondition(lambda self: self.running() and self.garage.step.idle)
+    @rule(data=st.data())
+    def the_last_of_a_session_is_in_it(self, data: st.DataObject) -> None:
+        """C3: its register is read once its power is off, and not before."""
+        garage = self.garage
+        id_ = data.draw(st.sampled_from(self.running()))
+        session = garage.state.get(ChargingSession, id_)
+        assert session is not None
+        outlet, car = session.facility, garage.cars[session.facility]
+        meter = garage.state.get(MeterStatus, outlet)
+        charging = session.progress.state is SessionState.ACTIVE and garage.limit(outlet)
+        if not charging or outlet in garage.mute or meter is None or meter.doubt is not None:
+            return
+        car.wh += 1  # since it was read the last time
+        until_off_wh = int(car.wh)
+        garage.tell(SessionStopAsked(id_, DESK))
+        garage.look()
+        garage.run(12)
+        for record in garage.facts(Fact.SESSION_ENDED):
+            told = record.data
+            if told["session"] == id_ and told["segments"] and not told.get("provisional"):
+                assert told["segments"][-1]["closed_wh"] >= until_off_wh, "C3: closed too early"
+
     def running(self) -> list[str]:
         return sorted(s.id for s in self.garage.state.all(ChargingSession) if s.running)
 
@@ -157,6 +180,14 @@ class Charging(RuleBasedStateMachine):
     def a_charger_falls_silent(self, outlet: str) -> None:
         if outlet not in self.garage.mute:
             self.garage.silence(outlet)
+
+    @rule(first=st.sampled_from(CARS))
+    def one_of_two_falls_silent(self, first: str) -> None:
+        """C4: what it had may still flow."""
+        self.somebody_charges(first, "ada")
+        self.somebody_charges(next(one for one in CARS if one != first), "ben")
+        self.a_charger_falls_silent(first)
+        self.garage.run(40)
 
     @precondition(lambda self: self.garage.mute)
     @rule()

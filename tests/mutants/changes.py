@@ -249,7 +249,7 @@ MUTANTS = (
         "        if False:",
     ),
     Mutant(
-        "help from a page opens the door",
+        "a wearable opens the door",
         "E6",
         f"{CORE}/emergency.py",
         "    return call.origin is CallOrigin.FIXED and bool(call.call_point) and not call.test",
