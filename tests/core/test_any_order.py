@@ -332,7 +332,7 @@ class Life(Calling):
         world = self.world
         if not world.step.idle or world.step.lost:
             return
-        assert not +world.latch
+        assert not +world.latch, "E2: durable, and still in the latch"
         for kind in (Booking, Call):
             held = {e.id: e for (type_, _), e in world.disk.entities.items() if type_ is kind}
             true = {e.id: e for e in world.state.all(kind)}
