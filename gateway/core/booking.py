@@ -12,6 +12,7 @@ from typing import Any
 
 from gateway.core import arrival, grace, occupancy, outlets, overlaps, quotas, timekeeping
 from gateway.core.draft import Draft
+from gateway.core.durations import LATE_MS
 from gateway.domain.bookings import Booking, BookingStatus, Terms
 from gateway.domain.events import BookingItem
 from gateway.domain.quotas import Counted
@@ -123,7 +124,7 @@ def _due_wall_ms(draft: Draft, booking: Booking) -> int:
     times = [terms.end_ms]
     match booking.status:
         case BookingStatus.ENFORCED:
-            coming = terms.start_ms > draft.now.wall_ms
+            coming = terms.start_ms > draft.now.wall_ms - LATE_MS
             inside = coming or overlaps.somebody_inside(draft, booking.id)
             times += [terms.start_ms] if inside else []
             times += [terms.start_ms + settings.no_show_grace_ms] if booking.grace_observed else []

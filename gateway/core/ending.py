@@ -2,7 +2,7 @@
 
 from gateway.core import calendar, drawing, hazards, outlets, quotas, tariffs
 from gateway.core.draft import Draft, zone_of
-from gateway.core.durations import first_ahead
+from gateway.core.durations import LATE_MS, first_ahead
 from gateway.core.grounds import taken_by_other
 from gateway.domain.bookings import Booking, BookingStatus
 from gateway.domain.charging import ChargerState, ChargingSession, OutletStatus, StopReason
@@ -58,15 +58,16 @@ def outlet_due_in_ms(draft: Draft, status: OutletStatus) -> int | None:
 
 
 def _edges(draft: Draft, session: ChargingSession) -> list[int]:
-    """The instants to come at which something about it changes by the wall's clock."""
-    facility, wall = draft.site.facilities[session.facility], draft.now.wall_ms
+    """The instants from now on at which something about it changes by the wall's clock."""
+    facility = draft.site.facilities[session.facility]
+    before = draft.now.wall_ms - LATE_MS
     booking = draft.get(Booking, session.by.basis)
     found = [booking.terms.end_ms if booking is not None else None]
-    found.append(tariffs.next_change_ms(draft, facility, wall))
+    found.append(tariffs.next_change_ms(draft, facility, before))
     hours = outlets.outlet_of(facility).rules.hours
     if hours is not None:
-        found.append(calendar.next_change_ms(hours, wall, zone_of(draft.site.zone)))
-    return [at for at in found if at is not None and at > wall]
+        found.append(calendar.next_change_ms(hours, before, zone_of(draft.site.zone)))
+    return [at for at in found if at is not None and at > before]
 
 
 def _by_energy(draft: Draft, session: ChargingSession) -> StopReason | None:

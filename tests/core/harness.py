@@ -110,6 +110,7 @@ class World:
         self.wall_ms = self.clock(at)
         self.mono_ms = 1_000_000
         self.trust = Trust.SYNCHRONISED
+        self.heartbeat_ms = HEARTBEAT_MS
         self.boot = "boot1"
         self.disk = Disk()
         self.stamped: list[Stamped] = []
@@ -379,9 +380,11 @@ class World:
         while (event := self.agenda.take(self.state, self.now())) is not None:
             self._after(self._take(Told(event)))
         if self.mono_ms >= min(self.step.valid_until_ms, self._heartbeat_ms):
-            self._heartbeat_ms = self.mono_ms + HEARTBEAT_MS
             self._release(self.step.derive_all(self.now()))
-        self._after(self._take(Told(DeadlineReached(SUPERVISION, ""))))
+        if self.mono_ms >= self._heartbeat_ms:
+            self._heartbeat_ms = self.mono_ms + self.heartbeat_ms
+            self._release(self._take(Told(DeadlineReached(SUPERVISION, ""))))
+        self._settle()
 
     def at(self, text: str) -> None:
         """Let time pass until that local time: today's, or tomorrow's if that is over."""
