@@ -23,6 +23,7 @@ from gateway.core import (
     residual,
     running,
     supervision,
+    tripping,
     utilization,
 )
 from gateway.core.draft import Draft
@@ -103,6 +104,8 @@ def _outlets(draft: Draft, event: events.ReadingsChanged) -> None:
     for id_ in read[Use.REGISTER]:
         if id_ not in looked:
             charging.counted(draft, facilities[id_])
+    for id_ in read[Use.BREAKER]:
+        tripping.close(draft, draft.site.circuits[id_])
     for id_ in read[Use.CIRCUIT_ENERGY]:
         residual.read(draft, draft.site.circuits[id_])
 
@@ -135,6 +138,12 @@ def _snapshot(draft: Draft, event: events.SnapshotReceived) -> Reply | None:
 def _changes(draft: Draft, event: events.ChangesReceived) -> Reply | None:
     reply = authority.changes_received(draft, event)
     charging.rights_changed(draft)
+    return reply
+
+
+def _hazard_reset(draft: Draft, event: events.HazardResetAsked) -> Reply:
+    reply = hazards.reset(draft, event)
+    charging.look_at(draft, event.facility)
     return reply
 
 
@@ -176,7 +185,7 @@ _RULES: dict[type[Any], Callable[[Draft, Any], Reply | None]] = {
     events.ExtensionAsked: proposals.extend,
     events.WalkInAsked: proposals.walk_in,
     events.SessionStopAsked: plugging.stop_asked,
-    events.HazardResetAsked: hazards.reset,
+    events.HazardResetAsked: _hazard_reset,
     events.SnapshotReceived: _snapshot,
     events.ChangesReceived: _changes,
     events.CommandReceived: commands.received,

@@ -33,7 +33,7 @@ def look(draft: Draft, facility: Facility) -> None:
     elif status.unconfirmed.at(draft.now) >= OFF_WITHIN_MS:
         _open(draft, facility, status, danger)
     for circuit in _switched_above(draft, facility):
-        _close(draft, circuit)
+        close(draft, circuit)
 
 
 def due_in_ms(draft: Draft, status: OutletStatus) -> int | None:
@@ -79,7 +79,8 @@ def _open(draft: Draft, facility: Facility, status: OutletStatus, danger: str) -
     open_fault(draft, circuit.id, why, (circuit.place,), urgent=True)
 
 
-def _close(draft: Draft, circuit: Circuit) -> None:
+def close(draft: Draft, circuit: Circuit) -> None:
+    """What was opened here is closed again once nothing below is dangerous, and told once it is."""
     status = draft.get(CircuitStatus, circuit.id)
     if status is None:
         return

@@ -4,8 +4,9 @@ from collections.abc import Callable
 
 import pytest
 from core.garage import Garage
+from core.harness import DESK, UNKNOWN
 
-from gateway.domain.events import Stream
+from gateway.domain.events import HazardResetAsked, Stream
 from gateway.domain.now import DAY_MS
 from gateway.domain.records import Fact
 
@@ -159,3 +160,21 @@ def test_whoever_goes_on_makes_way_when_the_next_booking_begins(garage: Garage) 
     garage.at("09:45")
     garage.wait(seconds=5)
     assert ended(garage) == ["TimeLimitReached"]
+
+
+def test_a_switch_that_was_opened_for_a_hazard_closes_when_that_is_reset(garage: Garage) -> None:
+    """C2: at once, and it is told once the switch reads so."""
+    garage.start("car1", "1111")
+    garage.answer("car1/limit", *[UNKNOWN] * 100)
+    for _ in range(2):
+        garage.read("car1/temperature", 80)
+        garage.wait(seconds=3)
+    garage.wait(seconds=6)
+    assert "breaker_open:garage" in garage.faults()
+    garage.read("car1/temperature", 30)
+    garage.wires.clear()
+    garage.wait(seconds=30)
+    assert garage.tell(HazardResetAsked("car1", DESK)).accepted
+    garage.wait(seconds=2)
+    assert garage.facts(Fact.BREAKER_CLOSED)
+    assert "breaker_open:garage" not in garage.faults()
