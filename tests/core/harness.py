@@ -76,6 +76,7 @@ E = TypeVar("E", bound=Entity)
 SENT = WriteOutcome(WriteResult.SENT)
 REFUSED = WriteOutcome(WriteResult.REFUSED, "busy")
 UNKNOWN = WriteOutcome(WriteResult.UNKNOWN, "no answer")
+LOST = WriteOutcome(WriteResult.SENT, "taken, and not done")
 DESK = Actor("Ms Chen", Role.DESK)
 TICK_MS = 2_000
 HEARTBEAT_MS = 5_000
@@ -342,7 +343,7 @@ class World:
         outcome = planned.popleft() if planned else SENT
         if setpoint.ref.device in self.mute:
             outcome = UNKNOWN
-        if outcome.result is WriteResult.SENT and isinstance(setpoint, Level):
+        if outcome == SENT and isinstance(setpoint, Level):
             self.read(setpoint.ref, setpoint.value)
         return outcome
 
@@ -601,6 +602,16 @@ class World:
 
     def right(self, id_: str, subject: str, *targets: str, **more: Any) -> Reply:
         return self.sync(Stream.RIGHTS, [StandingRight(id_, subject, targets, **more)])
+
+
+def comes_true(world: World) -> None:
+    """Levels are read as they are wanted, once their devices do what they are told."""
+    world.wires.clear()
+    world.wait(minutes=2)
+    for setpoint in world.reconciler.desired():
+        if isinstance(setpoint, Level) and setpoint.ref.device not in world.mute:
+            read = world.readings.latest(setpoint.ref).value
+            assert read == setpoint.value, f"DESIGN 2.1: {setpoint.ref} is {read}"
 
 
 def driven_as_derived(world: World) -> None:

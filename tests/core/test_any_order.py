@@ -10,7 +10,7 @@ from itertools import pairwise
 import hypothesis.strategies as st
 import pytest
 from core.calling import Calling
-from core.harness import DESK, REFUSED, UNKNOWN, World, driven_as_derived
+from core.harness import DESK, LOST, REFUSED, UNKNOWN, World, comes_true, driven_as_derived
 from fixtures.sizes import size
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import invariant, precondition, rule
@@ -303,9 +303,21 @@ class Life(Calling):
         for device in sorted(self.world.mute):
             self.world.heal(device)
 
-    @rule(door=st.sampled_from(("study", "store")), outcome=st.sampled_from((REFUSED, UNKNOWN)))
+    @rule(
+        door=st.sampled_from(("study", "store")), outcome=st.sampled_from((REFUSED, UNKNOWN, LOST))
+    )
     def a_write_will_fail(self, door: str, outcome: WriteOutcome) -> None:
         self.world.answer(str(self.world.site.doors[door].points.strike), outcome)
+
+    @rule()
+    def devices_do_as_they_are_told(self) -> None:
+        comes_true(self.world)
+
+    @rule(value=st.booleans())
+    def a_relay_moves_by_itself(self, value: bool) -> None:
+        """Its board was restarted, or somebody turned it."""
+        if "board" not in self.world.mute:
+            self.world.read("board/hold_study", value)
 
     # --- what holds ---------------------------------------------------------------------------
 

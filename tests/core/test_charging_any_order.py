@@ -10,7 +10,7 @@ from dataclasses import replace
 import hypothesis.strategies as st
 import pytest
 from core.garage import Garage
-from core.harness import DESK, REFUSED, UNKNOWN, driven_as_derived
+from core.harness import DESK, LOST, REFUSED, UNKNOWN, comes_true, driven_as_derived
 from fixtures.sizes import size
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -196,9 +196,19 @@ class Charging(RuleBasedStateMachine):
             self.garage.heal(device)
         self.garage.look()
 
-    @rule(outlet=st.sampled_from(CARS), outcome=st.sampled_from((REFUSED, UNKNOWN)))
+    @rule(outlet=st.sampled_from(CARS), outcome=st.sampled_from((REFUSED, UNKNOWN, LOST)))
     def a_write_will_fail(self, outlet: str, outcome: WriteOutcome) -> None:
         self.garage.answer(f"{outlet}/limit", outcome)
+
+    @rule()
+    def chargers_do_as_they_are_told(self) -> None:
+        comes_true(self.garage)
+
+    @rule(outlet=st.sampled_from(CARS))
+    def a_charger_is_restarted(self, outlet: str) -> None:
+        """It has forgotten what it was told."""
+        if outlet not in self.garage.mute:
+            self.garage.read(f"{outlet}/limit", 0)
 
     @rule(outlet=st.sampled_from(OUTLETS), wh=st.sampled_from((0, 17, 4_000, 900_000)))
     def a_register_jumps(self, outlet: str, wh: int) -> None:
