@@ -2,7 +2,8 @@
 
 - What it moves by belongs to the session that is open, else to nobody: `unattributed`.
 - A step back, or one that the outlet could not have delivered, is a bad reading until three agree;
-  then a new segment begins. A session register that begins anew is none of that.
+  then a new segment begins. A session register that begins anew, at nothing, is none of that; one
+  that fell to more is believed once three agree, for that may as well be a false one.
 - A step that it could have delivered only in a long time, as after a silence, is energy once three
   readings agree: a register that stood still may show a false one at any time.
 - Nothing is ever negative, and nothing is guessed in silence: each new segment is a record.
@@ -31,6 +32,7 @@ from gateway.domain.site import Facility
 
 AGREE = 3  # impossible readings in a row that make a new segment
 SUDDEN_MS = 15 * MINUTE_MS  # a plug on the air may report so seldom; more than that is sudden
+NEAR_MS = 10 * SECOND_MS  # readings that agree lie no further apart, for the time between them
 NOMINAL_MV = 240_000
 SLACK_PERCENT = 120
 STUCK_STEPS = 5  # resolutions' worth of energy that must have moved the register
@@ -139,15 +141,16 @@ def _moved(
     step = value - status.latest_wh
     since_ms = _since_moved_ms(draft, status)
     most_wh = _most_wh(outlet, meter, since_ms)
+    anew = meter.kind is MeterKind.SESSION and step < 0
     if 0 <= step <= _most_wh(outlet, meter, min(since_ms, SUDDEN_MS)):
         _count(draft, facility, status, value, step)
-    elif meter.kind is MeterKind.SESSION and step < 0:
+    elif anew and value <= _most_wh(outlet, meter, NEAR_MS):
         _begin_segment(draft, facility, status, (0, value))
     elif meter.rolls_over_wh and 0 <= meter.rolls_over_wh + step <= most_wh:
         _count(draft, facility, status, meter.rolls_over_wh, meter.rolls_over_wh - status.latest_wh)
         _begin_segment(draft, facility, draft.get(MeterStatus, facility.id) or status, (0, value))
     else:
-        _doubt(draft, facility, status, value, possible=0 <= step <= most_wh)
+        _doubt(draft, facility, status, value, possible=0 <= (value if anew else step) <= most_wh)
 
 
 def _count(draft: Draft, facility: Facility, status: MeterStatus, value: int, step: int) -> None:
@@ -214,13 +217,13 @@ def _doubt(
     if before is not None and not _read_after(draft, meter, before.since):
         return  # the same answer, looked at again
     waited_ms = before.since.at(draft.now) if before is not None else 0
-    near_wh = _most_wh(outlet, meter, waited_ms + 10 * SECOND_MS)
+    near_wh = _most_wh(outlet, meter, waited_ms + NEAR_MS)
     again = before is not None and 0 <= value - before.value_wh <= near_wh
     times = before.times + 1 if before is not None and again else 1
-    if times >= AGREE and possible:
+    if times >= AGREE and possible and value >= status.latest_wh:
         _count(draft, facility, status, value, value - status.latest_wh)
     elif times >= AGREE:
-        _begin_segment(draft, facility, status, (value, value))
+        _begin_segment(draft, facility, status, (0 if possible else value, value))
     else:
         draft.put(replace(status, doubt=Doubt(value, times, Elapsed.started(draft.now))))
         why = reason("meter_implausible", outlet=facility.name.en, value=value)

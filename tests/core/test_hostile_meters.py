@@ -1,9 +1,11 @@
 """Meters and chargers that lie, and what is asked that cannot be (RULES C1, C3, C4, C6, C8)."""
 
+from dataclasses import replace
+
 import pytest
 from core.garage import Garage
 
-from gateway.domain.charging import ConnectorStatus
+from gateway.domain.charging import ConnectorStatus, MeterKind
 from gateway.domain.points import Quality
 from gateway.domain.records import Fact
 
@@ -62,6 +64,51 @@ def test_a_register_that_jumps_to_a_lifetime_value_bills_nobody_for_it(garage: G
     told = ended(garage)
     assert told["energy_wh"] == pytest.approx(2 * before, abs=30)
     assert [one["opened_wh"] > 4_000_000 for one in told["segments"]] == [False, True]
+
+
+def by_session(garage: Garage) -> Garage:
+    """The same, with a register at car1 that begins anew with each session."""
+    car = garage.site.facilities["car1"]
+    assert car.outlet is not None
+    assert car.outlet.meter is not None
+    meter = replace(car.outlet.meter, kind=MeterKind.SESSION)
+    car = replace(car, outlet=replace(car.outlet, meter=meter))
+    garage.site = replace(garage.site, facilities={**garage.site.facilities, "car1": car})
+    garage.restart()
+    for id_ in garage.cars:
+        garage.seen(id_, 0)
+    garage.look()
+    return garage
+
+
+def test_a_session_register_that_falls_falsely_is_nobodys_energy(garage: Garage) -> None:
+    """C3: what it fell to could have flowed since it last moved, and was read once."""
+    by_session(garage).run(2 * 3_600)
+    car = garage.cars["car1"]
+    car.wh -= 4_000
+    garage.look()
+    car.wh += 4_000
+    garage.look()
+    garage.run(60)
+    garage.start("car1", "1111")
+    assert not garage.facts(Fact.ENERGY_UNATTRIBUTED)
+    assert not garage.facts(Fact.METER_SEGMENT)
+
+
+@pytest.mark.parametrize("missed_wh", [0, 300])
+def test_a_session_register_that_begins_anew_counts_from_nothing(
+    garage: Garage, missed_wh: int
+) -> None:
+    """C3: also where the first that is seen of it is what flowed meanwhile."""
+    by_session(garage).run(2 * 3_600)
+    garage.cars["car1"].wh = missed_wh
+    garage.run(20)
+    (segment,) = garage.facts(Fact.METER_SEGMENT)
+    assert segment.data["opened_wh"] == 0
+    garage.start("car1", "1111")
+    told = [one.data["energy_wh"] for one in garage.facts(Fact.ENERGY_UNATTRIBUTED)]
+    assert sum(told) == missed_wh
+    assert "meter_implausible:car1" not in garage.faults()
 
 
 def test_a_false_step_after_hours_of_standing_still_is_nobodys_energy(garage: Garage) -> None:
