@@ -121,7 +121,7 @@ def _live(
         events += 1
 
     gateway.heard.append(count)
-    gateway.round_ms = place.links.drift_ms = PACE_MS
+    gateway.round_ms = place.links.drifting.every_ms = PACE_MS
     gateway.start(place.links, Started("past"), lambda: None)
     place.links.begin(gateway)
     life = Life(place, people, credentials.pin, HABITS, random)

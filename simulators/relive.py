@@ -145,7 +145,7 @@ def relive_session(site: Site, session: RealSession) -> Lived:
 def _start(place: VirtualSite) -> VirtualGateway:
     disk = MemoryDisk(Random(1))  # noqa: S311
     gateway = place.gateway = VirtualGateway(place.site, place.schedule, disk, "traces")
-    gateway.round_ms, place.links.drift_ms = ROUND_MS, DRIFT_MS
+    gateway.round_ms, place.links.drifting.every_ms = ROUND_MS, DRIFT_MS
     gateway.start(place.links, Started("traces"), lambda: None)
     place.links.begin(gateway)
     digest = Secret("pin")

@@ -3,17 +3,18 @@
 Rules:
 - A poll that shows nothing new is no event: devices are looked at when something there may have
   moved, and all that can be heard counts as heard just then. Edges and deadbands are the drivers'.
-- What moves all the time (a register under load) is looked at every `drift_ms`, and before
-  anything that rests on it is decided, so that no decision rests on older readings than on site.
+- What moves all the time is looked at now and then (see `drifting`), and before anything that
+  rests on it is decided, so that no decision rests on older readings than on site.
 - A device that cannot be reached is found silent after a few polls; what it shows then is told
   again, as at first sight, when it is back.
+- A device whose messages are late (see `air`) is not polled: what it shows when it is looked at is
+  said if it is news, and told as it arrives.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from random import Random
 
-from drivers.edges import Settled
 from gateway.domain.charging import ChargingSession, CircuitLoad, MeterStatus, OutletStatus
 from gateway.domain.events import (
     SUPERVISION,
@@ -27,29 +28,24 @@ from gateway.domain.events import (
     SessionStopAsked,
 )
 from gateway.domain.faults import Health
-from gateway.domain.now import MINUTE_MS
 from gateway.domain.points import (
     PointRef,
     Pulse,
-    Quality,
-    Reading,
     Setpoint,
     Value,
     WriteOutcome,
     WriteResult,
 )
-from gateway.domain.profile import ValueKind
 from gateway.domain.site import Site
 from gateway.domain.uses import Use, uses
-from simulators.models.circuits import STEADY_MINUTES
 from simulators.town import Town, channel_of
 from simulators.virtual.actuators import act, fall_silent
+from simulators.virtual.air import Air, Deed, Presses
+from simulators.virtual.drifting import Drifting
 from simulators.virtual.gateway import VirtualGateway
 from simulators.virtual.schedule import Schedule
-from simulators.virtual.watching import Reached, Watched, facility_devices, moved, reached
+from simulators.virtual.watching import Found, Reached, facility_devices, reached, shown, take
 
-DRIFT_MS = MINUTE_MS
-BUILDING_MS = STEADY_MINUTES * MINUTE_MS
 FOUND_SILENT_MS = (2_000, 8_000)  # a few polls without an answer
 WRITE_MS = (5, 120)
 UNREACHED_MS = 1_000  # how long an unanswered write takes
@@ -71,7 +67,6 @@ class VirtualLinks:
     def __init__(self, town: Town, schedule: Schedule, random: Random) -> None:
         self.town = town
         self.random = random
-        self.drift_ms = DRIFT_MS
         self.cut: set[str] = set()  # links that are down
         self.latch: Latch = _no_latch  # the call latch of the machine that the gateway runs on
         self.acted: Callable[[Setpoint], None] = lambda _setpoint: None
@@ -82,9 +77,10 @@ class VirtualLinks:
         self.devices = {id_: reached(site, id_) for id_ in site.equipment.devices}
         self._facility_devices = facility_devices(site)
         self._wire(site)
-        self._drifting: dict[str, None] = {}
-        self._drifts_ms = self._feeders_ms = 0
+        self.drifting = Drifting(town, schedule, random, self.look)
         self._playing: dict[PointRef, None] = {}
+        self.air = Air(schedule, Random(random.random()))  # noqa: S311  # a simulation
+        self._presses = Presses(schedule, self._hears, self._hand_over)
 
     # --- a gateway comes and goes -------------------------------------------------------------
 
@@ -97,7 +93,8 @@ class VirtualLinks:
             device.found = True
             self._forget(device)
         self._freshen()
-        self._plan_feeders()
+        soon_ms = max((self.devices[id_].poll_ms[1] for id_ in self.town.feeders), default=0)
+        self.drifting.begin(soon_ms)
         for link in self.town.site.equipment.links:
             up = Health.SILENT if link in self.cut else Health.ONLINE
             gateway.tell(LinkHealthChanged(link, up))
@@ -108,10 +105,12 @@ class VirtualLinks:
                 self.look(device.id)
             else:
                 self._notice(device)
+        self._presses.deliver()
 
     def end(self) -> None:
         """The gateway is gone: nobody keeps anything alive."""
         self._gateway = None
+        self.drifting.end()
         for device in self.devices.values():
             self._attend(device, False)
         self._go_dark(self._playing)
@@ -148,23 +147,90 @@ class VirtualLinks:
         if gateway is None:
             return
         self._freshen()
-        readings: list[Reading] = []
-        edges: list[PointEdge] = []
+        found = Found()
         for device in map(self.devices.__getitem__, ids):
             if self._reaches(device) and device.found:
-                self._poll(gateway, device, readings, edges)
-                if device.drifts and self._under_load(device.id):
-                    self._drift(device.id)
-        if readings:
-            gateway.tell(ReadingsChanged(tuple(readings)))
-        for edge in edges:
-            self.happened(edge)
+                if self.air.late(device.id):
+                    self._say(device)
+                    continue
+                self._take(gateway, device, self._shows(device), found)
+                if device.drifts:
+                    self.drifting.note(device.id)
+        self._tell(gateway, found)
 
-    def happened(self, edge: PointEdge) -> None:
-        """A device told a happening; a press is latched before anything else (DESIGN §5)."""
-        if self._gateway is not None and self.reaches(edge.ref.device):
-            called = any(used.use is Use.CALL for used in uses(self.town.site).get(edge.ref, ()))
-            self._gateway.tell(edge, durable=self.latch(edge.ref) if called else None)
+    def _shows(self, device: Reached) -> Iterator[Value]:
+        now_ms = self._schedule.now_ms
+        return (shown(point, self.town.value(point.ref, now_ms)) for point in device.points)
+
+    def _take(
+        self, gateway: VirtualGateway, device: Reached, values: Iterable[Value], found: Found
+    ) -> None:
+        if take(gateway, device, values, found):
+            self._schedule.after(SETTLES_MS, partial(self._still_so, device))
+
+    def _tell(self, gateway: VirtualGateway, found: Found) -> None:
+        if found.readings:
+            gateway.tell(ReadingsChanged(tuple(found.readings)))
+        for edge in found.edges:
+            if self._hears(edge) is not None:
+                self._hand_over(edge)
+
+    def _hears(self, edge: PointEdge) -> VirtualGateway | None:
+        """The process that hears what is said on a device's link."""
+        return None if self.devices[edge.ref.device].link in self.cut else self._gateway
+
+    def _hand_over(self, edge: PointEdge, settle: Deed | None = None) -> None:
+        """A happening reached the gateway; a press is latched before anything else (DESIGN §5)."""
+        assert self._gateway is not None
+        if not self._calls(edge):
+            self._gateway.tell(edge)
+            return
+        latched = self.latch(edge.ref)
+
+        def durable() -> None:
+            latched()
+            if settle is not None:
+                settle()
+
+        self._gateway.tell(edge, durable=durable)
+
+    def _calls(self, edge: PointEdge) -> bool:
+        return any(used.use is Use.CALL for used in uses(self.town.site).get(edge.ref, ()))
+
+    # --- what devices say by themselves -------------------------------------------------------
+
+    def says(self, edge: PointEdge) -> None:
+        """A device on the air says a happening; a press is kept until somebody took it."""
+        arrives = self._presses.take if self._calls(edge) else self._happened
+        if self.devices[edge.ref.device].answers:
+            self.air.say(edge.ref.device, partial(arrives, edge))
+
+    def _happened(self, edge: PointEdge) -> None:
+        if self._hears(edge) is not None:
+            self._hand_over(edge)
+
+    def _say(self, device: Reached) -> None:
+        said = tuple(self._shows(device))
+        if said != device.said:
+            device.said = said
+            self.air.say(device.id, partial(self._arrived, device, said))
+
+    def _arrived(self, device: Reached, said: tuple[Value, ...]) -> None:
+        """What a device said earlier is what it shows, as far as the gateway can know."""
+        gateway = self._gateway
+        if gateway is None or not self._reaches(device) or not device.found:
+            device.said = device.heard = None  # nobody heard it: it is told with the next
+            return
+        device.heard, found = said, Found()
+        self._take(gateway, device, said, found)
+        self._tell(gateway, found)
+
+    def _still_so(self, device: Reached) -> None:
+        """What was open is settled: nothing else was seen since."""
+        if self.air.late(device.id) and device.heard is not None:
+            self._arrived(device, device.heard)
+        else:
+            self.look(device.id)
 
     def refresh(self, event: Event) -> None:
         """What an event is about is polled just before (the rules above)."""
@@ -173,7 +239,7 @@ class VirtualLinks:
         self._freshen()
         kind = event.kind if isinstance(event, DeadlineReached) else ""
         if kind == SUPERVISION or isinstance(event, CredentialPresented | SessionStopAsked):
-            self._look_at_drifting()
+            self.drifting.look()
         elif isinstance(event, DeadlineReached) and kind in _OF_OUTLETS:
             session = self._gateway.state.get(ChargingSession, event.id)
             facility = session.facility if session is not None else event.id
@@ -189,81 +255,6 @@ class VirtualLinks:
         for device in self.devices.values():
             if device.answers and device.link not in self.cut:
                 device.cell.heard_ms = now
-
-    def _poll(
-        self,
-        gateway: VirtualGateway,
-        device: Reached,
-        readings: list[Reading],
-        edges: list[PointEdge],
-    ) -> None:
-        at_ms, mono_ms = gateway.now().wall_ms, gateway.mono_ms
-        for point in device.points:
-            value = self._shown(point)
-            found = None
-            if point.watcher is not None:
-                found = point.watcher.take(value, mono_ms)
-                if point.watcher.unsettled_ms is not None:
-                    self._schedule.after(SETTLES_MS, partial(self.look, device.id))
-                if isinstance(point.watcher, Settled):
-                    if point.watcher.value is None:
-                        continue
-                    value = point.watcher.value
-            if moved(point, value):
-                point.told = value
-                if point.spec.setpoint is not None:
-                    gateway.confirm()
-                reading = Reading(point.ref, value, Quality.GOOD, at_ms, mono_ms)
-                gateway.readings.put(reading)
-                if point.telemetry:
-                    readings.append(reading)
-            if found is not None:
-                edges.append(PointEdge(point.ref, found.value, found.count, found.first_sight))
-
-    def _shown(self, point: Watched) -> Value:
-        value = self.town.value(point.ref, self._schedule.now_ms)
-        if isinstance(value, bool | str):
-            return value
-        if point.spec.kind is ValueKind.INT:
-            return int(value // point.step * point.step) if point.step else round(value)
-        return float(value)
-
-    # --- what moves by itself -----------------------------------------------------------------
-
-    def _drift(self, id_: str) -> None:
-        """What is under load is looked at again in a minute, all of it together."""
-        if not self._drifting:
-            self._drifts_ms = self._schedule.now_ms + self.drift_ms
-            self._schedule.at(self._drifts_ms, self._drifted)
-        self._drifting[id_] = None
-
-    def _drifted(self) -> None:
-        if self._schedule.now_ms >= self._drifts_ms:
-            self._look_at_drifting()  # else it was looked at since
-
-    def _look_at_drifting(self) -> None:
-        ids, self._drifting = self._drifting, {}
-        self.look(*ids)
-
-    def _look_at_feeders(self) -> None:
-        """What else hangs on a feeder changes now and then."""
-        if self._gateway is not None and self._schedule.now_ms == self._feeders_ms:
-            self.look(*self.town.feeders)
-            self._plan_feeders()
-
-    def _plan_feeders(self) -> None:
-        """With the first poll after the building's next change."""
-        changes_ms = (self._schedule.now_ms // BUILDING_MS + 1) * BUILDING_MS
-        soon_ms = max((self.devices[id_].poll_ms[1] for id_ in self.town.feeders), default=0)
-        self._feeders_ms = changes_ms + self.random.randint(0, soon_ms)
-        self._schedule.at(self._feeders_ms, self._look_at_feeders)
-
-    def _under_load(self, id_: str) -> bool:
-        now_ms = self._schedule.now_ms
-        feeder = self.town.feeders.get(id_)
-        if feeder is not None:
-            return feeder.loaded(now_ms)
-        return any(one.watts(now_ms) > 0 for one in self.town.on_device.get(id_, ()))
 
     # --- writing ------------------------------------------------------------------------------
 
@@ -359,6 +350,7 @@ class VirtualLinks:
         for device in self.devices.values():
             if device.link == link and not down:
                 self._back(device)
+        self._presses.deliver()
 
     def _notice(self, device: Reached) -> None:
         """The driver finds a device silent."""
@@ -388,6 +380,7 @@ class VirtualLinks:
         self.look(device.id)
 
     def _forget(self, device: Reached) -> None:
+        device.said = device.heard = None
         for point in device.points:
             point.told = None
             if point.watcher is not None:

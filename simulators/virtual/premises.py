@@ -78,7 +78,10 @@ def _device(drawn: Drawn, name: str, place: str, **more: object) -> None:
 
 
 def _room(drawn: Drawn, number: int, random: Random) -> None:
-    """A room with a door on a relay board, a keypad, a call button, and what watches it."""
+    """A room with a door on a relay board, a keypad, a call button, and what watches it.
+
+    Its contact and its button are on the board too, or on the air.
+    """
     place, board = f"room{number}", f"board{number}"
     _device(drawn, board, place, profile="waveshare_relay_8_di", link="boards", unit=number)
     keypad = f"keypad{number}"
@@ -86,7 +89,12 @@ def _room(drawn: Drawn, number: int, random: Random) -> None:
     mode = random.choice(("per_person", "per_person", "first_in"))
     hold = f"\n        hold: {board}/relay_1" if mode == "first_in" or random.random() < 0.5 else ""
     releases = f"\n        releases: [door{number}]" if random.random() < 0.5 else ""
-    wiring = random.choice(("latched", "momentary"))
+    contact, pressed = f"{board}/input_1", f"{board}/input_3"
+    wiring = random.choice(("latched", "momentary", "message"))
+    if wiring == "message":
+        pressed = f"{_radio(drawn, 'sos', number, 'z2m_sos_button')}/pressed"
+    if random.random() < 0.3:
+        contact = f"{_radio(drawn, 'contact', number, 'z2m_contact')}/open"
     drawn.places.append(
         f"""
 {place}:
@@ -97,14 +105,14 @@ def _room(drawn: Drawn, number: int, random: Random) -> None:
       name: {{zh: 门 {number}, en: Door {number}}}
       points:
         strike: {board}/pulse_1
-        contact: {board}/input_1
+        contact: {contact}
         exit_button: {board}/input_2
         readers: [{keypad}/credential]{hold}
       rules: {{egress: mechanical, mode: {mode}, release_s: 5}}
   call_points:
     help{number}:
       name: {{zh: 求助 {number}, en: Help {number}}}
-      point: {board}/input_3
+      point: {pressed}
       wiring: {wiring}
       {"shortest_press_ms: 1000" if wiring == "momentary" else ""}
       escalation: help
@@ -115,12 +123,18 @@ def _room(drawn: Drawn, number: int, random: Random) -> None:
     _facility(drawn, number, random)
 
 
+def _radio(drawn: Drawn, what: str, number: int, profile: str) -> str:
+    """A device in a room that speaks by radio; its name."""
+    name, place = f"{what}{number}", f"room{number}"
+    _device(drawn, name, place, profile=profile, link="radio", topic=f"zigbee2mqtt/{name}")
+    return name
+
+
 def _facility(drawn: Drawn, number: int, random: Random) -> None:
     place, watched = f"room{number}", random.choice(SENSORS)
     sensors = []
     if watched in ("radar", "both"):
-        topic = f"zigbee2mqtt/radar{number}"
-        _device(drawn, f"radar{number}", place, profile="z2m_occupancy", link="radio", topic=topic)
+        _radio(drawn, "radar", number, "z2m_occupancy")
         sensors.append(f"  - {{point: radar{number}/presence, kind: presence, hold_min: 2}}")
     if watched in ("motion", "both"):
         _device(drawn, f"pir{number}", place, profile="icpdas_pir_130", link="bus", unit=number)

@@ -59,14 +59,25 @@ class VirtualSite:
     ) -> None:
         """Somebody presents a credential at a reader, or by phone; `answered` with what is said."""
         event = CredentialPresented(reader, presented, facility=facility)
-        wait_ms = self._random.randint(*RADIO_MS)
+        shown: list[Reply] = []
+
+        def shows(reply: Reply) -> None:
+            if not shown:  # who reads it acts on it once, however often it arrived
+                answered(reply)
+            shown.append(reply)
 
         def arrives() -> None:
             hears = reader is None or self.links.reaches(reader.device)
             if self.gateway is not None and hears:
-                self.ask(event, answered)
+                self.ask(event, shows)
 
-        self.schedule.after(wait_ms, arrives)
+        def leaves() -> None:
+            if reader is None:
+                arrives()
+            else:
+                self.links.air.say(reader.device, arrives)
+
+        self.schedule.after(self._random.randint(*RADIO_MS), leaves)
 
     def ask(self, event: CredentialPresented, answered: Callable[[Reply], None]) -> None:
         """A credential has reached the gateway."""
@@ -162,7 +173,7 @@ class VirtualSite:
 
     def _says(self, edge: PointEdge) -> None:
         """A device on the air tells a happening, if it can be heard."""
-        self.schedule.after(self._random.randint(*RADIO_MS), partial(self.links.happened, edge))
+        self.schedule.after(self._random.randint(*RADIO_MS), partial(self.links.says, edge))
 
     # --- vehicles -----------------------------------------------------------------------------
 

@@ -116,6 +116,13 @@ class Troubles:
         links.cut_link(link)
         return self._time_ms(SECOND_MS, HOUR_MS), lambda: links.mend_link(link)
 
+    def messages_late(self) -> tuple[int, End]:
+        """What devices on MQTT say is late, and some of it comes twice."""
+        links, equipment = self._world.place.links, self._world.site.equipment
+        brokers = {link for link, one in equipment.links.items() if one.driver == "mqtt"}
+        self._devices = [one.id for one in links.devices.values() if one.link in brokers]
+        return self._time_ms(10 * MINUTE_MS, 6 * HOUR_MS), links.air.slow(self._devices)
+
     def writes_lost(self) -> tuple[int, End]:
         """Some writes end without an answer: done, or not."""
         links, random = self._world.place.links, self._random
@@ -252,6 +259,7 @@ class Troubles:
 _KINDS: dict[str, Callable[[Troubles], tuple[int, End] | None]] = {
     "a device falls silent": Troubles.device_silent,
     "a link goes down": Troubles.link_down,
+    "messages are late": Troubles.messages_late,
     "writes are lost": Troubles.writes_lost,
     "the disk breaks": Troubles.disk_broken,
     "the disk is slow": Troubles.disk_slow,

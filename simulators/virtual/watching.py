@@ -1,12 +1,15 @@
 """What a driver follows of a device, where no wire is in between."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from drivers.edges import Watcher, watcher
-from gateway.domain.points import Freshness, PointRef, Value
-from gateway.domain.profile import Edge, PointSpec, PollClass
+from drivers.edges import Settled, Watcher, watcher
+from gateway.domain.events import PointEdge
+from gateway.domain.points import Freshness, PointRef, Quality, Reading, Value
+from gateway.domain.profile import Edge, PointSpec, PollClass, ValueKind
 from gateway.domain.site import Site
 from gateway.domain.uses import uses, watches
+from simulators.virtual.gateway import VirtualGateway
 
 RADIO_MS = (40, 600)
 _READ_ALSO = ("battery", "battery_low")
@@ -36,6 +39,8 @@ class Reached:
     cell: Freshness = field(default_factory=lambda: Freshness(0))
     answers: bool = True
     found: bool = True  # the driver has not found it silent
+    said: tuple[Value, ...] | None = None  # the last of what is late, as it left the device
+    heard: tuple[Value, ...] | None = None  # and as it arrived
 
 
 def reached(site: Site, id_: str) -> Reached:
@@ -53,7 +58,8 @@ def reached(site: Site, id_: str) -> Reached:
     for name, spec in profile.points.items():
         ref = PointRef(id_, name)
         telemetry = ref in used
-        if spec.edge is Edge.CREDENTIAL or not (telemetry or name in _READ_ALSO):
+        momentary = spec.edge is Edge.CREDENTIAL or spec.binding.get("momentary")
+        if momentary or not (telemetry or name in _READ_ALSO):
             continue
         watch = watched.get(ref)
         edge, poll = (watch.edge, watch.poll) if watch else (spec.edge, spec.poll)
@@ -82,7 +88,52 @@ def facility_devices(site: Site) -> dict[str, tuple[str, ...]]:
     return found
 
 
-def moved(point: Watched, value: Value) -> bool:
+@dataclass(slots=True)
+class Found:
+    """What is to be told of a look at devices."""
+
+    readings: list[Reading] = field(default_factory=list)
+    edges: list[PointEdge] = field(default_factory=list)
+
+
+def take(gateway: VirtualGateway, device: Reached, values: Iterable[Value], found: Found) -> bool:
+    """What a device shows, point by point; True if it must be looked at again to be settled."""
+    at_ms, mono_ms = gateway.now().wall_ms, gateway.mono_ms
+    open_still = False
+    for point, shows in zip(device.points, values, strict=True):
+        value, watch = shows, point.watcher
+        happened = None
+        if watch is not None:
+            happened = watch.take(value, mono_ms)
+            open_still = open_still or watch.unsettled_ms is not None
+            if isinstance(watch, Settled):
+                if watch.value is None:
+                    continue
+                value = watch.value
+        if _moved(point, value):
+            point.told = value
+            if point.spec.setpoint is not None:
+                gateway.confirm()
+            reading = Reading(point.ref, value, Quality.GOOD, at_ms, mono_ms)
+            gateway.readings.put(reading)
+            if point.telemetry:
+                found.readings.append(reading)
+        if happened is not None:
+            edge = PointEdge(point.ref, happened.value, happened.count, happened.first_sight)
+            found.edges.append(edge)
+    return open_still
+
+
+def shown(point: Watched, value: Value) -> Value:
+    """A true value as the device's register has it."""
+    if isinstance(value, bool | str):
+        return value
+    if point.spec.kind is ValueKind.INT:
+        return int(value // point.step * point.step) if point.step else round(value)
+    return float(value)
+
+
+def _moved(point: Watched, value: Value) -> bool:
     """The value passed its deadband."""
     told = point.told
     if told is None or isinstance(value, bool | str) or isinstance(told, bool | str):
