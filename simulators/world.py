@@ -203,8 +203,8 @@ class World:
         self.place.gateway = None
         self.auditor.died()
         clock = wakes or WallClock()
-        if wakes is None and gateway.clock.trust is Trust.UNTRUSTED:
-            clock = WallClock(gateway.clock.error_ms, Trust.UNTRUSTED)
+        if wakes is None and gateway.clock.trust is not Trust.SYNCHRONISED:
+            clock = gateway.clock  # the machine's, which goes on
         self.schedule.after(off_ms, lambda: self._boot(clock, off_ms))
 
     def _boot(self, clock: WallClock, off_ms: int | None) -> None:
@@ -220,7 +220,8 @@ class World:
         self.place.gateway = gateway
         away = None
         if clock.trust is not Trust.UNTRUSTED and off_ms is not None:
-            away = max(0, self.schedule.now_ms + clock.error_ms - self._last_trusted_ms)
+            woken_ms = self.schedule.now_ms + clock.error_at(self.schedule.now_ms)
+            away = max(0, woken_ms - self._last_trusted_ms)
         found = tuple(ref for ref, presses in self._latched.items() if presses)
         self._latched = Counter(found)
 
@@ -235,18 +236,30 @@ class World:
         gateway = self.place.gateway
         if gateway is None:
             self.schedule.after(5 * MINUTE_MS, self.learn_time)
-        elif gateway.clock.trust is Trust.UNTRUSTED or gateway.clock.error_ms:
+        elif gateway.clock.trust is not Trust.SYNCHRONISED or gateway.clock.error_ms:
             self.set_clock(WallClock())
+
+    def hold_over(self, fast_ppm: int) -> None:
+        """No source tells the time any more; the machine's own goes on, at its rate.
+
+        Nothing steps and nothing is trusted less, so that the gateway is told nothing.
+        """
+        gateway = self.place.gateway
+        assert gateway is not None
+        clock, now_ms = gateway.clock, self.schedule.now_ms
+        clock.error_ms, clock.since_ms = clock.error_at(now_ms), now_ms
+        clock.fast_ppm, clock.trust = fast_ppm, Trust.HOLDOVER
 
     def set_clock(self, to: WallClock) -> None:
         """The clock of the gateway that runs is stepped, by a trusted source or by somebody."""
         gateway = self.place.gateway
         assert gateway is not None
-        clock, step_ms = gateway.clock, to.error_ms - gateway.clock.error_ms
+        clock = gateway.clock
+        step_ms = to.error_ms - clock.error_at(self.schedule.now_ms)
         trusted = clock.trust is not Trust.UNTRUSTED
         if trusted:
             self._last_trusted_ms = gateway.now().wall_ms
-        clock.error_ms, clock.trust = to.error_ms, to.trust
+        clock.error_ms, clock.trust, clock.fast_ppm = to.error_ms, to.trust, 0
         clock.timeline += step_ms < 0 and to.trust is not Trust.UNTRUSTED
         self._doubt(to)
         gateway.clock_changed(ClockChanged(step_ms, "world", trusted))

@@ -78,11 +78,20 @@ class Devices(Protocol):
 
 @dataclass(slots=True)
 class WallClock:
-    """What the clock of the machine says: the true time and its error, and what it is worth."""
+    """What the clock of the machine says: the true time and its error, and what it is worth.
+
+    The error was `error_ms` at `since_ms`, in true time; it grows by `fast_ppm`.
+    """
 
     error_ms: int = 0
     trust: Trust = Trust.SYNCHRONISED
     timeline: int = 0
+    fast_ppm: int = 0
+    since_ms: int = 0
+
+    def error_at(self, true_ms: int) -> int:
+        """How far it is ahead at a true time."""
+        return self.error_ms + self.fast_ppm * (true_ms - self.since_ms) // 1_000_000
 
 
 class VirtualGateway:
@@ -155,7 +164,7 @@ class VirtualGateway:
         self._serial += 1
         true_ms, clock = self.schedule.now_ms, self.clock
         return Now(
-            true_ms + clock.error_ms,
+            true_ms + clock.error_at(true_ms),
             true_ms - self._booted_ms,
             clock.trust,
             self.boot,

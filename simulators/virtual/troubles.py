@@ -21,6 +21,7 @@ EVERY_MS = 5 * HOUR_MS  # on the average
 End = Callable[[], None]
 NOW = 1 << 62
 SURELY_RESET_WH = 1_000_000_000
+DRIFT_PPM = (50, 300)  # a crystal's, in the cold or the heat
 YEAR_MS = 365 * DAY_MS
 
 
@@ -187,10 +188,23 @@ class Troubles:
 
     def clock_jumps(self) -> None:
         """A trusted source steps the clock a little, back or forth."""
+        clock = self._clock(Trust.SYNCHRONISED)
+        if clock is not None:
+            self._world.set_clock(WallClock(-clock.error_ms or self._random.choice((-900, 900))))
+
+    def clock_drifts(self) -> tuple[int, End] | None:
+        """No source tells the time for hours, and the machine's own runs fast or slow."""
+        if self._clock(Trust.SYNCHRONISED) is None:
+            return None
+        fast_ppm = self._random.choice((-1, 1)) * self._random.randint(*DRIFT_PPM)
+        self._world.hold_over(fast_ppm)
+        return self._time_ms(2 * HOUR_MS, 30 * HOUR_MS), self._world.learn_time
+
+    def _clock(self, trust: Trust) -> WallClock | None:
+        """The clock of the gateway that runs, if it is worth that."""
         gateway = self._world.place.gateway
-        if gateway is not None and gateway.alive and gateway.clock.trust is not Trust.UNTRUSTED:
-            step_ms = -2 * gateway.clock.error_ms or self._random.choice((-900, 900))
-            self._world.set_clock(WallClock(gateway.clock.error_ms + step_ms))
+        runs = gateway is not None and gateway.alive and gateway.clock.trust is trust
+        return gateway.clock if gateway is not None and runs else None
 
     def platform_away(self) -> tuple[int, End]:
         """Nothing comes from the platform, nothing goes there."""
@@ -267,6 +281,7 @@ _KINDS: dict[str, Callable[[Troubles], tuple[int, End] | None]] = {
     "a long absence": Troubles.long_crash,
     "it wakes in another time": Troubles.wakes_in_another_time,
     "the clock is stepped": Troubles.clock_jumps,
+    "the clock drifts": Troubles.clock_drifts,
     "the platform is away": Troubles.platform_away,
     "a sensor is stuck": Troubles.sensor_stuck,
     "a meter is reset": Troubles.meter_reset,
