@@ -77,14 +77,12 @@ class Auditor:
         }
         self._presses: list[tuple[int, str]] = []  # that nothing was recorded of yet
         self._crying: dict[str, int] = {}  # by call point: the last press that nobody cleared
-        self._sounding: dict[str, int] = {}
         self._raised: dict[str, int] = {}  # by call point: since when the siren may sound
         self._call_of: dict[str, str] = {}
-        self._sirens = {
-            ref: one.id
-            for one in self._site.safety.call_points.values()
-            for ref in one.outputs.sirens
-        }
+        self._sirens: dict[PointRef, list[str]] = defaultdict(list)
+        for one in self._site.safety.call_points.values():
+            for ref in one.outputs.sirens:
+                self._sirens[ref].append(one.id)
         self._powered: dict[str, int] = {}  # since when an outlet draws without a session
         self.books = Books(world)
 
@@ -133,13 +131,20 @@ class Auditor:
         """A press reached the gateway: from now on there is a call (E1)."""
         call_point = self._calls[ref]
         self._presses.append((self._now_ms, call_point))
-        self._crying[call_point] = self._raised[call_point] = self._now_ms
+        self._crying[call_point] = self._now_ms
+        self._raises(call_point)
         self._world.schedule.after(SIREN_WITHIN_MS, lambda: self._check_siren(call_point))
 
     def died(self) -> None:
         """The gateway's process is no more."""
         for call_point in self._crying:
-            self._raised[call_point] = self._now_ms
+            self._raises(call_point)
+
+    def _raises(self, call_point: str) -> None:
+        """From now on its siren may sound again, for its time."""
+        self._raised[call_point] = self._now_ms
+        wait_ms = SIREN_MOST_MS + RUNS_OUT_MS + SIREN_WITHIN_MS
+        self._world.schedule.after(wait_ms, lambda: self._check_silence(call_point))
 
     # --- what the gateway does ----------------------------------------------------------------
 
@@ -208,14 +213,9 @@ class Auditor:
         return False
 
     def _sounds(self, setpoint: Setpoint) -> None:
-        call_point = self._sirens[setpoint.ref]
         on = getattr(setpoint, "value", "off") in ("on", "flash")
-        if on and call_point not in self._crying:
-            self._breach("E4", f"the siren of {call_point} sounds, and nobody called")
-        if on:
-            self._sounding.setdefault(call_point, self._now_ms)
-        else:
-            self._sounding.pop(call_point, None)
+        if on and self._crying.keys().isdisjoint(self._sirens[setpoint.ref]):
+            self._breach("E4", f"{setpoint.ref} sounds, and nobody called")
 
     def _check_siren(self, call_point: str) -> None:
         """E2: it sounds within seconds, disk or no disk, where its board can be reached."""
@@ -227,6 +227,14 @@ class Auditor:
             reached = links.reaches(ref.device) and not self._world.hidden([ref.device], MINUTE_MS)
             if reached and not town.relay(ref).on(self._now_ms):
                 self._breach("E2", f"{call_point} was pressed, and {ref} is silent")
+
+    def _check_silence(self, call_point: str) -> None:
+        """E4: it sounds for its time after each raise, and no longer."""
+        for ref in self._site.safety.call_points[call_point].outputs.sirens:
+            since_ms = max(self._raised.get(one, 0) for one in self._sirens[ref])
+            over = self._now_ms - since_ms >= SIREN_MOST_MS + RUNS_OUT_MS
+            if over and self._world.place.town.relay(ref).on(self._now_ms):
+                self._breach("E4", f"{ref} sounds on and on")
 
     # --- what the gateway says ----------------------------------------------------------------
 
@@ -245,12 +253,12 @@ class Auditor:
         if call_point is not None and call_point not in self._crying:
             self._breach("E1", f"a call of {call_point} was raised, and nobody pressed")
         if call_point is not None:
-            self._raised[call_point] = self._now_ms
+            self._raises(call_point)
 
     def _call_again(self, data: Any, _now: Now) -> None:
         call_point = self._call_of[data["call"]]
         self._presses = [one for one in self._presses if one[1] != call_point]
-        self._raised[call_point] = self._now_ms
+        self._raises(call_point)
 
     def _call_cleared(self, data: Any, _now: Now) -> None:
         self._crying.pop(self._call_of[data["call"]], None)

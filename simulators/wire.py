@@ -5,6 +5,8 @@ import contextlib
 from types import TracebackType
 from typing import Self
 
+from simulators.broker import free_port
+
 
 class Wire:
     """Passes bytes between a free local `port` and a server, until it is cut.
@@ -14,7 +16,7 @@ class Wire:
 
     def __init__(self, host: str, port: int) -> None:
         self._target = (host, port)
-        self.port = 0
+        self.port = free_port()  # and free again when it is mended
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
 
@@ -39,7 +41,6 @@ class Wire:
         """Let bytes pass."""
         if self._server is None:
             self._server = await asyncio.start_server(self._joined, "127.0.0.1", self.port)
-            self.port = self._server.sockets[0].getsockname()[1]
 
     async def cut(self) -> None:
         """Drop every connection, and take none."""

@@ -10,7 +10,7 @@ Rules, as the engine's:
 - The slow round is only a net under the deadlines: it comes so seldom that what has none shows.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -29,7 +29,7 @@ from gateway.domain.events import (
 )
 from gateway.domain.faults import Fault
 from gateway.domain.now import MINUTE_MS, Now, Trust
-from gateway.domain.points import PointRef, Setpoint, WriteOutcome
+from gateway.domain.points import Lease, PointRef, Setpoint, WriteOutcome
 from gateway.domain.profile import SetpointSpec
 from gateway.domain.records import Position
 from gateway.domain.site import Site
@@ -69,6 +69,10 @@ class Devices(Protocol):
 
     def write(self, setpoint: Setpoint, done: Callable[[WriteOutcome], None]) -> None:
         """Write it; `done` is called when the device answered, or did not."""
+        ...
+
+    def run_out(self, ref: PointRef) -> None:
+        """Nobody plays a pattern any more."""
         ...
 
     def refresh(self, event: Event) -> None:
@@ -230,6 +234,7 @@ class VirtualGateway:
         if released.setpoints:
             self.reconciler.want(released.setpoints, now)
             self._dirty = True
+            self._end_keep_alives(released.setpoints.values())
         for answer, reply in released.answers:
             answer(reply)
         for told in released.lost:
@@ -238,6 +243,13 @@ class VirtualGateway:
         for told in released.durable:
             if told.durable is not None:
                 told.durable()
+
+    def _end_keep_alives(self, wanted: Iterable[Setpoint | None]) -> None:
+        """A pattern that is to be off is played no more, whether or not that is written."""
+        assert self._devices is not None
+        for setpoint in wanted:
+            if isinstance(setpoint, Lease) and setpoint.value == "off":
+                self._devices.run_out(setpoint.ref)
 
     def _settle(self) -> None:
         """What follows from a decision at once: a commit begins, writes leave."""

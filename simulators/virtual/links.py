@@ -119,6 +119,11 @@ class VirtualLinks:
         for connector in self.town.on_device.get(device.id, ()):
             connector.attend(attended, self._schedule.now_ms)
 
+    def run_out(self, ref: PointRef) -> None:
+        """Nobody plays a pattern any more: it ends by itself."""
+        if ref in self._playing:
+            self._go_dark([ref])
+
     def _go_dark(self, refs: Iterable[PointRef]) -> None:
         for ref in list(refs):
             fall_silent(self.town, ref, self._schedule.now_ms)
