@@ -16,12 +16,13 @@ from gateway.domain.charging import ChargingSession
 from gateway.domain.events import BookingItem, ChangesReceived, CredentialPresented
 from gateway.domain.faults import Fault
 from gateway.domain.now import HOUR_MS, MINUTE_MS, SECOND_MS, Now
-from gateway.domain.points import PointRef, Pulse, Setpoint
+from gateway.domain.points import Pulse, Setpoint
 from gateway.domain.records import Fact, Record
 from gateway.domain.site import BookingPolicy
 from gateway.domain.state import Reply
 from gateway.domain.visits import Visit
 from simulators.books import Books, Breach
+from simulators.cries import Cries
 from simulators.models.circuits import STEADY_MINUTES
 
 if TYPE_CHECKING:
@@ -30,9 +31,6 @@ if TYPE_CHECKING:
 OPENS_WITHIN_MS = 12 * SECOND_MS  # from a credential to its release, a slow disk's time beside
 RETURN_MS = 15 * MINUTE_MS
 UNCERTAIN_MS = 12 * HOUR_MS
-SIREN_WITHIN_MS = 3 * SECOND_MS
-SIREN_MOST_MS = 180 * SECOND_MS
-RUNS_OUT_MS = 8 * SECOND_MS  # a pattern that nobody plays any more
 ANSWERED_MS = 30 * SECOND_MS  # what a building draws anew is polled, and others are lowered
 BUILDING_MS = STEADY_MINUTES * MINUTE_MS
 STOPS_WITHIN_MS = 3 * MINUTE_MS  # power that no session has
@@ -72,19 +70,9 @@ class Auditor:
         self._checked_in: set[str] = set()
         self._tries: list[_Try] = []
         self._tokens: set[str] = set()
-        self._calls: dict[PointRef, str] = {
-            one.point: one.id for one in self._site.safety.call_points.values()
-        }
-        self._presses: list[tuple[int, str]] = []  # that nothing was recorded of yet
-        self._crying: dict[str, int] = {}  # by call point: the last press that nobody cleared
-        self._raised: dict[str, int] = {}  # by call point: since when the siren may sound
-        self._call_of: dict[str, str] = {}
-        self._sirens: dict[PointRef, list[str]] = defaultdict(list)
-        for one in self._site.safety.call_points.values():
-            for ref in one.outputs.sirens:
-                self._sirens[ref].append(one.id)
         self._powered: dict[str, int] = {}  # since when an outlet draws without a session
         self.books = Books(world)
+        self.cries = Cries(world)
 
     # --- what the world tells -----------------------------------------------------------------
 
@@ -127,33 +115,13 @@ class Auditor:
                 return
         self._breach("U1", f"the grant {grant} was told before it was on the disk")
 
-    def press_arrived(self, ref: PointRef) -> None:
-        """A press reached the gateway: from now on there is a call (E1)."""
-        call_point = self._calls[ref]
-        self._presses.append((self._now_ms, call_point))
-        self._crying[call_point] = self._now_ms
-        self._raises(call_point)
-        self._world.schedule.after(SIREN_WITHIN_MS, lambda: self._check_siren(call_point))
-
-    def died(self) -> None:
-        """The gateway's process is no more."""
-        for call_point in self._crying:
-            self._raises(call_point)
-
-    def _raises(self, call_point: str) -> None:
-        """From now on its siren may sound again, for its time."""
-        self._raised[call_point] = self._now_ms
-        wait_ms = SIREN_MOST_MS + RUNS_OUT_MS + SIREN_WITHIN_MS
-        self._world.schedule.after(wait_ms, lambda: self._check_silence(call_point))
-
     # --- what the gateway does ----------------------------------------------------------------
 
     def acted(self, setpoint: Setpoint) -> None:
         """A device did what it was told."""
         if isinstance(setpoint, Pulse) and setpoint.ref in self._doors:
             self._released(self._doors[setpoint.ref], setpoint)
-        elif setpoint.ref in self._sirens:
-            self._sounds(setpoint)
+        self.cries.acted(setpoint)
 
     def _released(self, door: str, pulse: Pulse) -> None:
         gateway = self._world.place.gateway
@@ -166,7 +134,8 @@ class Auditor:
         if gateway.mono_ms >= pulse.until_mono_ms + SECOND_MS:
             self._breach("A4", f"{door} was released after its time")
         if pulse.secures:
-            self._called(door)
+            if not self.cries.opens(door):
+                self._breach("E6", f"{door} was released, and nobody calls")
             return
         for one in self._tries:
             fresh = one.at_ms > self._now_ms - OPENS_WITHIN_MS and one.boot == gateway.boot
@@ -174,13 +143,6 @@ class Auditor:
                 one.granted = True
                 return
         self._breach("A1", f"{door} was released for nobody who may pass it")
-
-    def _called(self, door: str) -> None:
-        """Released for a call from inside that nobody has cleared (E6)."""
-        for one in self._site.safety.call_points.values():
-            if door in one.outputs.releases and one.id in self._crying:
-                return
-        self._breach("E6", f"{door} was released, and nobody calls")
 
     def _may(self, one: _Try) -> bool:
         """Somebody with a right to what lies behind, by what the platform ever told."""
@@ -212,56 +174,16 @@ class Auditor:
                 return True
         return False
 
-    def _sounds(self, setpoint: Setpoint) -> None:
-        on = getattr(setpoint, "value", "off") in ("on", "flash")
-        if on and self._crying.keys().isdisjoint(self._sirens[setpoint.ref]):
-            self._breach("E4", f"{setpoint.ref} sounds, and nobody called")
-
-    def _check_siren(self, call_point: str) -> None:
-        """E2: it sounds within seconds, disk or no disk, where its board can be reached."""
-        town, links = self._world.place.town, self._world.place.links
-        gateway = self._world.place.gateway
-        if gateway is None or call_point not in self._crying:
-            return
-        for ref in self._site.safety.call_points[call_point].outputs.sirens:
-            reached = links.reaches(ref.device) and not self._world.hidden([ref.device], MINUTE_MS)
-            if reached and not town.relay(ref).on(self._now_ms):
-                self._breach("E2", f"{call_point} was pressed, and {ref} is silent")
-
-    def _check_silence(self, call_point: str) -> None:
-        """E4: it sounds for its time after each raise, and no longer."""
-        for ref in self._site.safety.call_points[call_point].outputs.sirens:
-            since_ms = max(self._raised.get(one, 0) for one in self._sirens[ref])
-            over = self._now_ms - since_ms >= SIREN_MOST_MS + RUNS_OUT_MS
-            if over and self._world.place.town.relay(ref).on(self._now_ms):
-                self._breach("E4", f"{ref} sounds on and on")
-
     # --- what the gateway says ----------------------------------------------------------------
 
     def decided(self, records: Sequence[Record], now: Now) -> None:
         """Facts as they are decided, durable or not."""
         self.books.decided(records, now)
+        self.cries.decided(records)
         for record in records:
             check = _CHECKS.get(record.fact)
             if check is not None:
                 check(self, record.data, now)
-
-    def _call_raised(self, data: Any, _now: Now) -> None:
-        call_point = data.get("call_point")
-        self._call_of[data["call"]] = call_point
-        self._presses = [one for one in self._presses if one[1] != call_point]
-        if call_point is not None and call_point not in self._crying:
-            self._breach("E1", f"a call of {call_point} was raised, and nobody pressed")
-        if call_point is not None:
-            self._raises(call_point)
-
-    def _call_again(self, data: Any, _now: Now) -> None:
-        call_point = self._call_of[data["call"]]
-        self._presses = [one for one in self._presses if one[1] != call_point]
-        self._raises(call_point)
-
-    def _call_cleared(self, data: Any, _now: Now) -> None:
-        self._crying.pop(self._call_of[data["call"]], None)
 
     def _came(self, data: Any, _now: Now) -> None:
         self._checked_in.add(data["booking"])
@@ -309,7 +231,7 @@ class Auditor:
         self._check_promises(gateway.state.all(Booking))
         self._check_feeders()
         self._check_power()
-        self._check_calls()
+        self.cries.check(gateway.state)
 
     def _check_promises(self, bookings: Iterable[Booking]) -> None:
         """B2: no facility is promised to more at once than it holds."""
@@ -357,18 +279,6 @@ class Auditor:
                 self._powered.pop(facility, None)
             elif self._now_ms - self._powered.setdefault(facility, self._now_ms) > STOPS_WITHIN_MS:
                 self._breach("C1", f"{facility} draws power without a session")
-
-    def _check_calls(self) -> None:
-        """E1: every press has its call, through all that may happen; E4: no siren for ever."""
-        gateway = self._world.place.gateway
-        assert gateway is not None
-        for at_ms, call_point in self._presses:
-            if at_ms < self._now_ms - MINUTE_MS:
-                self._breach("E1", f"{call_point} was pressed, and no call was raised")
-        open_at = {call.call_point for call in gateway.state.all(Call) if call.open}
-        for call_point in self._crying:
-            if call_point not in open_at and self._raised[call_point] < self._now_ms - MINUTE_MS:
-                self._breach("E1", f"the call of {call_point} is lost")
 
     # --- the end ------------------------------------------------------------------------------
 
@@ -429,10 +339,6 @@ class Auditor:
 
 _EXCUSED = ("tamper:", "call_point_untested:", "stuck_sensor:")
 _CHECKS: dict[Fact, Any] = {
-    Fact.CALL_RAISED: Auditor._call_raised,
-    Fact.CALL_PRESSED: Auditor._call_again,
-    Fact.CALL_RAISED_AGAIN: Auditor._call_again,
-    Fact.CALL_CLEARED: Auditor._call_cleared,
     Fact.ENTERED: Auditor._entered,
     Fact.DOOR_FORCED: Auditor._forced,
     Fact.BOOKING_NO_SHOW: Auditor._no_show,

@@ -201,7 +201,7 @@ class World:
             self._last_trusted_ms = gateway.now().wall_ms
         self.place.links.end()
         self.place.gateway = None
-        self.auditor.died()
+        self.auditor.cries.died()
         clock = wakes or WallClock()
         if wakes is None and gateway.clock.trust is not Trust.SYNCHRONISED:
             clock = gateway.clock  # the machine's, which goes on
@@ -271,7 +271,7 @@ class World:
 
     def _latch(self, ref: PointRef) -> Callable[[], None]:
         self._latched[ref] += 1
-        self.auditor.press_arrived(ref)
+        self.auditor.cries.press_arrived(ref)
         return lambda: self._latched.subtract([ref])
 
     def _heard(self, event: Event, decision: Decision, now: Now) -> None:

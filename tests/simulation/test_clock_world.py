@@ -19,7 +19,7 @@ from simulators.virtual.gateway import WallClock
 from simulators.virtual.troubles import End
 from simulators.world import World
 
-SEED = 2  # of premises with rooms that are booked, outlets, and call points
+SEED = 0  # of premises with rooms that are booked, outlets, and call points
 DAYS = 0.8
 BEGINS_MS = int(datetime(2026, 3, 2, 4, tzinfo=UTC).timestamp() * 1000)
 CALLS_MS = 6 * HOUR_MS  # after that, if nobody has yet

@@ -98,7 +98,7 @@ def trace(seed: int, hashes: str) -> str:
 def test_an_auditor_that_is_lied_to_says_so() -> None:
     """It is no decoration: what nobody did is a breach, by its rule."""
     world = World(1, DAYS)
-    world.schedule.after(3_600_000, lambda: world.auditor.press_arrived(first_button(world)))
+    world.schedule.after(3_600_000, lambda: world.auditor.cries.press_arrived(first_button(world)))
     lived = world.run()
     assert lived.breach is not None
     assert lived.breach.rule in ("E1", "E2")

@@ -1,0 +1,141 @@
+"""Who calls for help in a world: each press has its call, each siren its time (RULES E).
+
+Rules: as the auditor's. What counts is what arrived, what the records say, and what truly sounds.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from gateway.domain.calls import Call
+from gateway.domain.now import MINUTE_MS, SECOND_MS
+from gateway.domain.points import PointRef, Setpoint
+from gateway.domain.records import Fact, Record
+from gateway.domain.state import State
+from simulators.books import Breach
+
+if TYPE_CHECKING:
+    from simulators.world import World
+
+SIREN_WITHIN_MS = 3 * SECOND_MS
+SIREN_MOST_MS = 180 * SECOND_MS
+RUNS_OUT_MS = 8 * SECOND_MS  # a pattern that nobody plays any more
+
+
+class Cries:
+    """Calls from fixed points, by their call points."""
+
+    def __init__(self, world: "World") -> None:
+        self._world = world
+        self._points = world.site.safety.call_points
+        self._at = {one.point: one.id for one in self._points.values()}
+        self._presses: list[tuple[int, str]] = []  # that nothing was recorded of yet
+        self._pressed: set[str] = set()  # and nobody cleared it since
+        self._raised: dict[str, int] = {}  # since when the siren may sound
+        self._call_of: dict[str, str] = {}
+        self._sirens: dict[PointRef, list[str]] = defaultdict(list)
+        for one in self._points.values():
+            for ref in one.outputs.sirens:
+                self._sirens[ref].append(one.id)
+
+    def press_arrived(self, ref: PointRef) -> None:
+        """A press reached the gateway: from now on there is a call (E1)."""
+        call_point = self._at[ref]
+        self._presses.append((self._now_ms, call_point))
+        self._pressed.add(call_point)
+        self._raises(call_point)
+        self._world.schedule.after(SIREN_WITHIN_MS, lambda: self._check_siren(call_point))
+
+    def died(self) -> None:
+        """The gateway's process is no more: its next one raises them again (E3)."""
+        for call_point in sorted(self._pressed):
+            self._raises(call_point)
+
+    def opens(self, door: str) -> bool:
+        """Somebody calls from beside a door (E6)."""
+        return any(
+            door in one.outputs.releases and one.id in self._pressed
+            for one in self._points.values()
+        )
+
+    def acted(self, setpoint: Setpoint) -> None:
+        """A device did what it was told: no siren sounds while nobody calls (E4)."""
+        if setpoint.ref in self._sirens:
+            on = getattr(setpoint, "value", "off") in ("on", "flash")
+            if on and self._pressed.isdisjoint(self._sirens[setpoint.ref]):
+                self._breach("E4", f"{setpoint.ref} sounds, and nobody called")
+
+    def decided(self, records: Iterable[Record]) -> None:
+        """Facts as they are decided, durable or not."""
+        for record in records:
+            check = _CHECKS.get(record.fact)
+            if check is not None:
+                check(self, record.data)
+
+    def check(self, state: State) -> None:
+        """E1: every press has its call, through all that may happen."""
+        for at_ms, call_point in self._presses:
+            if at_ms < self._now_ms - MINUTE_MS:
+                self._breach("E1", f"{call_point} was pressed, and no call was raised")
+        open_at = {call.call_point for call in state.all(Call) if call.open}
+        for call_point in sorted(self._pressed - open_at):
+            if self._raised[call_point] < self._now_ms - MINUTE_MS:
+                self._breach("E1", f"the call of {call_point} is lost")
+
+    # --- what the gateway says ----------------------------------------------------------------
+
+    def _call_raised(self, data: Any) -> None:
+        call_point = data.get("call_point")
+        self._call_of[data["call"]] = call_point
+        if call_point is not None and call_point not in self._pressed:
+            self._breach("E1", f"a call of {call_point} was raised, and nobody pressed")
+        self._again(data)
+
+    def _again(self, data: Any) -> None:
+        call_point = self._call_of[data["call"]]
+        self._presses = [one for one in self._presses if one[1] != call_point]
+        self._raises(call_point)
+
+    def _cleared(self, data: Any) -> None:
+        self._pressed.discard(self._call_of[data["call"]])
+
+    # --- what sounds --------------------------------------------------------------------------
+
+    def _raises(self, call_point: str) -> None:
+        """From now on its siren may sound again, for its time."""
+        self._raised[call_point] = self._now_ms
+        wait_ms = SIREN_MOST_MS + RUNS_OUT_MS + SIREN_WITHIN_MS
+        self._world.schedule.after(wait_ms, lambda: self._check_silence(call_point))
+
+    def _check_siren(self, call_point: str) -> None:
+        """E2: it sounds within seconds, disk or no disk, where its board can be reached."""
+        town, links = self._world.place.town, self._world.place.links
+        if self._world.place.gateway is None or call_point not in self._pressed:
+            return
+        for ref in self._points[call_point].outputs.sirens:
+            reached = links.reaches(ref.device) and not self._world.hidden([ref.device], MINUTE_MS)
+            if reached and not town.relay(ref).on(self._now_ms):
+                self._breach("E2", f"{call_point} was pressed, and {ref} is silent")
+
+    def _check_silence(self, call_point: str) -> None:
+        """E4: it sounds for its time after each raise, and no longer."""
+        for ref in self._points[call_point].outputs.sirens:
+            since_ms = max(self._raised.get(one, 0) for one in self._sirens[ref])
+            over = self._now_ms - since_ms >= SIREN_MOST_MS + RUNS_OUT_MS
+            if over and self._world.place.town.relay(ref).on(self._now_ms):
+                self._breach("E4", f"{ref} sounds on and on")
+
+    @property
+    def _now_ms(self) -> int:
+        return self._world.schedule.now_ms
+
+    def _breach(self, rule: str, what: str) -> NoReturn:
+        raise Breach(rule, what, self._now_ms)
+
+
+_CHECKS: dict[Fact, Any] = {
+    Fact.CALL_RAISED: Cries._call_raised,
+    Fact.CALL_PRESSED: Cries._again,
+    Fact.CALL_RAISED_AGAIN: Cries._again,
+    Fact.CALL_CLEARED: Cries._cleared,
+}
