@@ -23,7 +23,7 @@ from gateway.domain.state import Reply
 from gateway.domain.visits import Visit
 from simulators.books import Books, Breach
 from simulators.cries import Cries
-from simulators.models.circuits import STEADY_MINUTES
+from simulators.currents import Currents
 
 if TYPE_CHECKING:
     from simulators.world import World
@@ -31,9 +31,6 @@ if TYPE_CHECKING:
 OPENS_WITHIN_MS = 12 * SECOND_MS  # from a credential to its release, a slow disk's time beside
 RETURN_MS = 15 * MINUTE_MS
 UNCERTAIN_MS = 12 * HOUR_MS
-ANSWERED_MS = 30 * SECOND_MS  # what a building draws anew is polled, and others are lowered
-BUILDING_MS = STEADY_MINUTES * MINUTE_MS
-STOPS_WITHIN_MS = 3 * MINUTE_MS  # power that no session has
 
 
 @dataclass(slots=True)
@@ -70,9 +67,9 @@ class Auditor:
         self._checked_in: set[str] = set()
         self._tries: list[_Try] = []
         self._tokens: set[str] = set()
-        self._powered: dict[str, int] = {}  # since when an outlet draws without a session
         self.books = Books(world)
         self.cries = Cries(world)
+        self.currents = Currents(world)
 
     # --- what the world tells -----------------------------------------------------------------
 
@@ -229,8 +226,7 @@ class Auditor:
         if gateway is None:
             return
         self._check_promises(gateway.state.all(Booking))
-        self._check_feeders()
-        self._check_power()
+        self.currents.every_hour()
         self.cries.check(gateway.state)
 
     def _check_promises(self, bookings: Iterable[Booking]) -> None:
@@ -245,40 +241,6 @@ class Auditor:
                 holds += change
                 if holds > most:
                     self._breach("B2", f"{facility} is promised to {holds} at once")
-
-    def _check_feeders(self) -> None:
-        """C4: what really flows, whatever a meter says, a tenth of an ampere for its step.
-
-        Looked at once what the building just switched on was read and answered: no gateway sees
-        that coming.
-        """
-        town = self._world.place.town
-        if self._now_ms % BUILDING_MS < ANSWERED_MS:
-            return
-        for circuit in self._site.circuits.values():
-            flows = list(town.buildings[circuit.id].amps(self._now_ms))
-            for facility in self._site.facilities.values():
-                if facility.outlet is None or facility.outlet.load.circuit != circuit.id:
-                    continue
-                drawn = town.outlets[facility.id].amps(self._now_ms)
-                for amps, phase in zip(drawn, facility.outlet.load.phases, strict=False):
-                    flows[phase - 1] += amps
-            for flow, limit_ma in zip(flows, circuit.limit_ma, strict=True):
-                if flow * 1_000 > limit_ma + 100:
-                    self._breach("C4", f"{flow:.1f} A flow in {circuit.id} of {limit_ma / 1e3} A")
-
-    def _check_power(self) -> None:
-        """C1, C6: power that no session has does not last, where the gateway can reach it."""
-        gateway, links = self._world.place.gateway, self._world.place.links
-        assert gateway is not None
-        running = {s.facility for s in gateway.state.all(ChargingSession) if s.running}
-        for facility, connector in self._world.place.town.outlets.items():
-            draws = connector.watts(self._now_ms) > 20 and facility not in running
-            hidden = self._world.hidden(links.near(facility), 10 * MINUTE_MS)
-            if not draws or hidden:
-                self._powered.pop(facility, None)
-            elif self._now_ms - self._powered.setdefault(facility, self._now_ms) > STOPS_WITHIN_MS:
-                self._breach("C1", f"{facility} draws power without a session")
 
     # --- the end ------------------------------------------------------------------------------
 

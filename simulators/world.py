@@ -279,6 +279,7 @@ class World:
         line = f"{now.wall_ms} {now.mono_ms} {_short(event)}"
         self._trace.update(line.encode())
         self.last.append(line)
+        self.auditor.currents.stepped(event)
         if decision.records:
             self.auditor.decided(decision.records, now)
             for record in decision.records:

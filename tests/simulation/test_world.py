@@ -11,9 +11,10 @@ from time import perf_counter, process_time
 import pytest
 from fixtures.sizes import size
 
-from gateway.domain.now import Now
+from gateway.domain.now import MINUTE_MS, Now
 from gateway.domain.points import PointRef
 from gateway.runtime.step import Released, Step, Told
+from simulators.models.vehicles import KINDS
 from simulators.virtual.premises import draw_site
 from simulators.world import Lived, World
 
@@ -102,6 +103,28 @@ def test_an_auditor_that_is_lied_to_says_so() -> None:
     lived = world.run()
     assert lived.breach is not None
     assert lived.breach.rule in ("E1", "E2")
+
+
+@pytest.mark.parametrize(("wrong", "rule"), [("kettles", "C4"), ("leaks", "C1")])
+def test_what_truly_flows_is_looked_at_between_the_hours(wrong: str, rule: str) -> None:
+    """Too much in a feeder whatever the gateway does, and a charger that does not heed it."""
+    world = next(w for n in range(20) if "feeder" in (w := World(n, 1.0)).site.equipment.devices)
+    world.troubles.kinds = ()
+    town, schedule = world.place.town, world.schedule
+    began_ms = schedule.now_ms + 10 * MINUTE_MS
+
+    def strike() -> None:
+        if wrong == "kettles":
+            town.buildings["main"].add((90.0, 90.0, 90.0), schedule.now_ms)
+        else:
+            town.outlets["bay1"].misbehave("leaks", schedule.now_ms)
+            world.place.plug_in("bay1", KINDS["car"](0.2))
+
+    schedule.at(began_ms, strike)
+    lived = world.run()
+    assert lived.breach is not None
+    assert lived.breach.rule == rule
+    assert lived.breach.at_ms - began_ms < 5 * MINUTE_MS
 
 
 def first_button(world: World) -> PointRef:
