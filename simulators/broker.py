@@ -7,9 +7,11 @@ import shutil
 import socket
 import sys
 from contextlib import suppress
+from itertools import cycle, islice
 from pathlib import Path
 
 PORTS = range(20_000, 32_000)
+_ports = cycle(random.sample(PORTS, len(PORTS)))
 APART = 0  # a process group of its own: Ctrl-C is for the demo, which ends its processes in order
 
 
@@ -21,9 +23,10 @@ def mosquitto() -> str | None:
 def free_port() -> int:
     """A TCP port that nobody has now, below those that outgoing connections are given.
 
-    So it is free again after its holder was killed.
+    So it is free again after its holder was killed. Each is given once before any is given again:
+    whoever has one may leave it for a while.
     """
-    for port in random.sample(PORTS, len(PORTS)):
+    for port in islice(_ports, len(PORTS)):
         with socket.socket() as probe, suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port

@@ -15,6 +15,7 @@ from typing import Any
 import aiomqtt
 
 from gateway.runtime.tasks import cancelled
+from gateway.uplink.client import Client
 
 RETRY_S = 0.2
 Heard = Callable[[str, bytes], None]
@@ -101,7 +102,7 @@ class MqttFace:
 
     def _made(self) -> aiomqtt.Client:
         will = self._manners.will
-        return aiomqtt.Client(
+        return Client(
             self._address.host,
             self._address.port,
             username=self._address.username,

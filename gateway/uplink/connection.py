@@ -13,6 +13,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from gateway.domain.errors import UplinkError
+from gateway.uplink.client import Client
 from gateway.uplink.settings import Broker, TlsFiles
 from gateway.uplink.topics import content_type
 
@@ -115,7 +116,7 @@ async def connect(
     except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
         raise UplinkError(f"the uplink's certificates or password: {error}") from error
     queue = _BoundedQueue()
-    client = aiomqtt.Client(
+    client = Client(
         broker.host,
         broker.port_used,
         username=broker.username,

@@ -14,6 +14,7 @@ from uuid import uuid4
 import aiomqtt
 
 from gateway.runtime.tasks import cancelled
+from gateway.uplink.client import Client
 from simulators.platform.cover import Cover
 from simulators.platform.feeds import Answer, Commands, Feed, Waiting
 from simulators.platform.ledger import Entry, Ledger
@@ -239,7 +240,7 @@ class Platform:
 
     def _connect(self) -> aiomqtt.Client:
         address = self.address
-        return aiomqtt.Client(
+        return Client(
             address.host,
             address.port,
             username=address.username,

@@ -1,0 +1,51 @@
+"""aiomqtt's client, watched by its sockets and not by their numbers.
+
+Its base hands the loop the number of a descriptor one turn after it was told. A connection that
+broke meanwhile has closed it by then, and the number may already be that of another connection:
+the loop would write there, and find nothing to watch when that one ends.
+"""
+
+import asyncio
+import socket
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import aiomqtt
+from paho.mqtt.client import Client as Paho
+
+
+class Client(aiomqtt.Client):
+    """As its base; a socket that was closed before the loop came to it is left alone."""
+
+    def _on_socket_open(self, client: Paho, userdata: Any, sock: Any) -> None:
+        del userdata
+        self._loop.call_soon_threadsafe(self._opened, client, sock)
+
+    def _on_socket_register_write(self, client: Paho, userdata: Any, sock: Any) -> None:
+        del userdata
+        self._loop.call_soon_threadsafe(self._wants_to_write, client, sock)
+
+    def _opened(self, client: Paho, sock: socket.socket) -> None:
+        if sock.fileno() >= 0:
+            self._loop.add_reader(sock.fileno(), partial(self._try, partial(_read, client)))
+            self._misc_task = asyncio.create_task(self._misc_loop())
+
+    def _wants_to_write(self, client: Paho, sock: socket.socket) -> None:
+        if sock.fileno() >= 0 and client.want_write():
+            self._loop.add_writer(sock.fileno(), partial(self._try, client.loop_write))
+
+    def _try(self, act: Callable[[], object]) -> None:
+        """What breaks here has broken the connection."""
+        try:
+            act()
+        except Exception as error:  # whatever it is, whoever waits is told
+            if not self._disconnected.done():
+                self._disconnected.set_exception(error)
+
+
+def _read(client: Paho) -> None:
+    """All there is: what TLS has decoded already wakes no loop."""
+    client.loop_read()
+    while (pending := getattr(client.socket(), "pending", None)) is not None and pending():
+        client.loop_read()
