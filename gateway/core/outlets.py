@@ -131,13 +131,6 @@ def is_open(draft: Draft, facility: Facility) -> bool:
     )
 
 
-def rests_on(outlet: Outlet) -> list[PointRef]:
-    """What must be read for power to flow (C1)."""
-    points = outlet.points
-    needed = [ref for ref in (points.drive, points.state) if ref is not None]
-    return needed if outlet.meter is None else [*needed, outlet.meter.energy]
-
-
 def is_fresh(draft: Draft, outlet: Outlet) -> bool:
     """Everything is read that power rests on (C1)."""
     return seen(draft, outlet).fresh

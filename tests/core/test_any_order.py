@@ -76,6 +76,7 @@ class Life(Calling):
     def __init__(self) -> None:
         super().__init__()
         self.world = self.world_of()
+        self.world.heartbeat_ms = 10 * MINUTE_MS  # what has no deadline of its own shows
         self.booked: dict[str, tuple[str, str, int, int]] = {}
         self.items: dict[str, BookingItem] = {}  # as the platform has them
         self.told_nothing = False

@@ -61,6 +61,7 @@ class Charging(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.garage = Watched(limit_a=LIMIT_A)
+        self.garage.heartbeat_ms = 10 * MINUTE_MS  # what has no deadline of its own shows
         for who, pin in PEOPLE.items():
             self.garage.person(who, pin=pin)
         self.began = {id_: int(car.wh) for id_, car in self.garage.cars.items()}
