@@ -264,14 +264,15 @@ class VirtualLinks:
     # --- writing ------------------------------------------------------------------------------
 
     def write(self, setpoint: Setpoint, done: Callable[[WriteOutcome], None]) -> None:
-        """A write leaves; its device does it on arrival, if it arrives."""
+        """A write leaves; its device does it on arrival, if it arrives, after those before it."""
         device = self.devices[setpoint.ref.device]
-        wait_ms = self.random.randint(*WRITE_MS)
+        arrives_ms = self._schedule.now_ms + self.random.randint(*WRITE_MS)
         if not self._reaches(device):
             outcome = WriteOutcome(WriteResult.UNKNOWN, "no answer")
             self._schedule.after(UNREACHED_MS, lambda: done(outcome))
             return
-        self._schedule.after(wait_ms, lambda: self._arrive(device, setpoint, done))
+        device.written_ms = max(device.written_ms, arrives_ms)
+        self._schedule.at(device.written_ms, lambda: self._arrive(device, setpoint, done))
 
     def _arrive(
         self, device: Reached, setpoint: Setpoint, done: Callable[[WriteOutcome], None]

@@ -39,6 +39,7 @@ class Reached:
     cell: Freshness = field(default_factory=lambda: Freshness(0))
     answers: bool = True
     found: bool = True  # the driver has not found it silent
+    written_ms: int = 0  # when the last write to it arrives
     said: tuple[Value, ...] | None = None  # the last of what is late, as it left the device
     heard: tuple[Value, ...] | None = None  # and as it arrived
 
