@@ -163,7 +163,7 @@ def test_no_secret_is_in_a_recording_and_who_typed_the_same_is_still_known() -> 
 
 def test_what_the_core_saw_of_readings_goes_with_the_input_that_saw_it() -> None:
     world = Recorded()
-    world.wait(seconds=6)
+    world.wait(seconds=20)
     device = world.site.safety.call_points["help"].point.device
     heard = [
         (input_.at.mono_ms, input_.saw.heard[device])
