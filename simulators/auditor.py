@@ -21,9 +21,10 @@ from gateway.domain.records import Fact, Record
 from gateway.domain.site import BookingPolicy
 from gateway.domain.state import Reply
 from gateway.domain.visits import Visit
-from simulators.books import Books, Breach
+from simulators.books import Books
 from simulators.cries import Cries
 from simulators.currents import Currents
+from simulators.witness import Witness
 
 if TYPE_CHECKING:
     from simulators.world import World
@@ -46,11 +47,11 @@ class _Try:
     granted: bool = False
 
 
-class Auditor:
+class Auditor(Witness):
     """The one who knows."""
 
     def __init__(self, world: "World") -> None:
-        self._world = world
+        super().__init__(world)
         self._site = world.site
         self._doors = {door.points.strike: door.id for door in self._site.doors.values()}
         self._behind: dict[str, list[str]] = defaultdict(list)
@@ -276,10 +277,6 @@ class Auditor:
     # --- small things -------------------------------------------------------------------------
 
     @property
-    def _now_ms(self) -> int:
-        return self._world.schedule.now_ms
-
-    @property
     def _wrong(self) -> bool:
         """The gateway was told a wrong time."""
         gateway = self._world.place.gateway
@@ -294,9 +291,6 @@ class Auditor:
 
     def _whose(self, digest: str) -> str:
         return self._world.people_by_pin.get(digest.removeprefix("pin:"), "")
-
-    def _breach(self, rule: str, what: str) -> None:
-        raise Breach(rule, what, self._now_ms)
 
 
 _EXCUSED = ("tamper:", "call_point_untested:", "stuck_sensor:")

@@ -6,8 +6,7 @@ Rules: as the auditor's. Sums are made of what the gateway told, and held agains
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from gateway.domain.charging import ChargingSession, MeterKind, MeterStatus
 from gateway.domain.now import HOUR_MS, MINUTE_MS, Now
@@ -15,6 +14,7 @@ from gateway.domain.records import Fact, Record
 from gateway.domain.state import State
 from gateway.store.rows import JournalRow
 from simulators.models.connectors import Connector
+from simulators.witness import Witness
 
 if TYPE_CHECKING:
     from simulators.world import World
@@ -25,23 +25,11 @@ STORM = 100  # facts of one kind about one thing in an hour
 _ABOUT = ("booking", "session", "call", "visit", "grant", "facility", "door", "command")
 
 
-@dataclass(slots=True)
-class Breach(Exception):
-    """A rule was broken, at a true time of the world."""
-
-    rule: str
-    what: str
-    at_ms: int
-
-    def __str__(self) -> str:
-        return f"{self.rule}: {self.what}"
-
-
-class Books:
+class Books(Witness):
     """Every record, every quarter of an hour, every watt-hour."""
 
     def __init__(self, world: "World") -> None:
-        self._world = world
+        super().__init__(world)
         self._hour = 0
         self._told: Counter[tuple[Fact, str]] = Counter()  # in this hour
         self._taken = 0
@@ -156,13 +144,6 @@ class Books:
         near = set(self._world.place.links.near(facility))
         gaps = sum(not near.isdisjoint(one.devices) for one in self._world.troubles.came)
         return self._resets[facility] + gaps
-
-    @property
-    def _now_ms(self) -> int:
-        return self._world.schedule.now_ms
-
-    def _breach(self, rule: str, what: str) -> NoReturn:
-        raise Breach(rule, what, self._now_ms)
 
 
 _CHECKS: dict[Fact, Any] = {

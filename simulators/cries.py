@@ -5,14 +5,14 @@ Rules: as the auditor's. What counts is what arrived, what the records say, and 
 
 from collections import defaultdict
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from gateway.domain.calls import Call
 from gateway.domain.now import MINUTE_MS, SECOND_MS
 from gateway.domain.points import PointRef, Setpoint
 from gateway.domain.records import Fact, Record
 from gateway.domain.state import State
-from simulators.books import Breach
+from simulators.witness import Witness
 
 if TYPE_CHECKING:
     from simulators.world import World
@@ -22,11 +22,11 @@ SIREN_MOST_MS = 180 * SECOND_MS
 RUNS_OUT_MS = 8 * SECOND_MS  # a pattern that nobody plays any more
 
 
-class Cries:
+class Cries(Witness):
     """Calls from fixed points, by their call points."""
 
     def __init__(self, world: "World") -> None:
-        self._world = world
+        super().__init__(world)
         self._points = world.site.safety.call_points
         self._at = {one.point: one.id for one in self._points.values()}
         self._presses: list[tuple[int, str]] = []  # that nothing was recorded of yet
@@ -124,13 +124,6 @@ class Cries:
             over = self._now_ms - since_ms >= SIREN_MOST_MS + RUNS_OUT_MS
             if over and self._world.place.town.relay(ref).on(self._now_ms):
                 self._breach("E4", f"{ref} sounds on and on")
-
-    @property
-    def _now_ms(self) -> int:
-        return self._world.schedule.now_ms
-
-    def _breach(self, rule: str, what: str) -> NoReturn:
-        raise Breach(rule, what, self._now_ms)
 
 
 _CHECKS: dict[Fact, Any] = {

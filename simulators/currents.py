@@ -7,22 +7,21 @@ What is too much is looked at again when its time is over, whether a step comes 
 from collections import defaultdict
 from collections.abc import Iterator
 from functools import partial
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from gateway.domain.charging import ChargingSession
 from gateway.domain.events import Event, ReadingsChanged
 from gateway.domain.now import MINUTE_MS, SECOND_MS
 from gateway.domain.points import PointRef
 from gateway.domain.site import Site
-from simulators.books import Breach
-from simulators.models.circuits import STEADY_MINUTES
+from simulators.models.circuits import STEADY_MS
 from simulators.models.connectors import Connector
 from simulators.models.vehicles import VOLTS
+from simulators.witness import Witness
 
 if TYPE_CHECKING:
     from simulators.world import World
 
-BUILDING_MS = STEADY_MINUTES * MINUTE_MS
 ANSWERED_MS = 30 * SECOND_MS  # what a building draws anew is polled, and others are lowered
 # A vehicle has 5 s to follow its pilot (IEC 61851-1); a poll of the meter, one of the charger, and
 # the write between them take a second each at most.
@@ -33,11 +32,11 @@ IDLE_W = 20
 _Load = tuple[str, Connector, tuple[int, ...]]
 
 
-class Currents:
+class Currents(Witness):
     """All circuits, and the outlets on each."""
 
     def __init__(self, world: "World") -> None:
-        self._world = world
+        super().__init__(world)
         self._site = world.site
         self._loads: dict[str, list[_Load]] = defaultdict(list)
         for facility in self._site.facilities.values():
@@ -66,7 +65,7 @@ class Currents:
         """What flows now, and for how long it has been too much."""
         if self._world.place.gateway is None:
             return
-        now_ms = self._world.schedule.now_ms
+        now_ms = self._now_ms
         flows = list(self._world.place.town.buildings[circuit].amps(now_ms))
         for facility, connector, phases in self._loads[circuit]:
             drawn = connector.amps(now_ms)
@@ -82,12 +81,12 @@ class Currents:
         What the building has just switched on no gateway sees coming, and a start looks first.
         """
         limits = self._site.circuits[circuit].limit_ma
-        now_ms = self._world.schedule.now_ms
+        now_ms = self._now_ms
         if all(flow * 1_000 <= limit + STEP_MA for flow, limit in zip(flows, limits, strict=True)):
             self._over_ms.pop(circuit, None)
             return
         since_ms = self._over_ms.setdefault(circuit, now_ms)
-        switched_ms = now_ms - now_ms % BUILDING_MS
+        switched_ms = now_ms - now_ms % STEADY_MS
         surprised_ms = max(switched_ms, self._world.booted_ms)
         until_ms = max(since_ms + FOLLOWS_MS, surprised_ms + ANSWERED_MS)
         if now_ms >= until_ms:
@@ -100,7 +99,7 @@ class Currents:
         """C1, C6: power that no session has does not last, where the gateway can reach it."""
         gateway, links = self._world.place.gateway, self._world.place.links
         assert gateway is not None
-        now_ms = self._world.schedule.now_ms
+        now_ms = self._now_ms
         sessions = gateway.state.where(ChargingSession, "facility", facility)
         draws = watts > IDLE_W and not any(one.running for one in sessions)
         if not draws or self._world.hidden(links.near(facility), 10 * MINUTE_MS):
@@ -111,9 +110,6 @@ class Currents:
             self._world.schedule.after(STOPS_WITHIN_MS, partial(self.look, circuit))
         elif now_ms - self._powered_ms[facility] >= STOPS_WITHIN_MS:
             self._breach("C1", f"{facility} draws power without a session")
-
-    def _breach(self, rule: str, what: str) -> NoReturn:
-        raise Breach(rule, what, self._world.schedule.now_ms)
 
 
 def _points(site: Site) -> Iterator[tuple[PointRef, str]]:

@@ -35,7 +35,7 @@ from simulators.virtual.site import VirtualSite
 
 EPOCH = "past"
 ENDS_BEFORE_MS = 75 * MINUTE_MS  # the last stay is over so long before the past is
-PACE_MS = 5 * MINUTE_MS  # how often registers and sessions are looked at: nothing here is in danger
+PACE_MS = 5 * MINUTE_MS  # how often registers are looked at: nothing here is in danger
 HABITS = Habits(calls_for_help=0.004)
 
 
@@ -121,7 +121,7 @@ def _live(
         events += 1
 
     gateway.heard.append(count)
-    gateway.round_ms = place.links.drifting.every_ms = PACE_MS
+    place.links.drifting.every_ms = PACE_MS
     gateway.start(place.links, Started("past"), lambda: None)
     place.links.begin(gateway)
     life = Life(place, people, credentials.pin, HABITS, random)

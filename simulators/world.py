@@ -36,7 +36,6 @@ from gateway.domain.secret import Secret
 from gateway.domain.state import Decision, Reply
 from gateway.domain.subjects import CredentialKind, Presented, Role
 from simulators.auditor import Auditor
-from simulators.books import Breach
 from simulators.residents import Habits
 from simulators.virtual.disk import MemoryDisk
 from simulators.virtual.gateway import Heard, VirtualGateway, WallClock
@@ -46,6 +45,7 @@ from simulators.virtual.premises import draw_site
 from simulators.virtual.schedule import Schedule
 from simulators.virtual.site import VirtualSite
 from simulators.virtual.troubles import Troubles
+from simulators.witness import Breach
 
 CALM = 0.25  # of a world's time is without troubles, at least a day
 CALM_LEAST_MS = 30 * HOUR_MS

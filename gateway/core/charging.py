@@ -170,9 +170,9 @@ def due_in_ms(draft: Draft, session: ChargingSession) -> int | None:
 
 
 def look_at(draft: Draft, facility: str) -> None:
-    """Time passed for an outlet; nothing happens where the facility is none."""
-    found = draft.site.facilities.get(facility)
-    if found is not None and found.outlet is not None:
+    """The same by id; nothing happens where the facility is no outlet."""
+    found = outlets.facility_of(draft, facility)
+    if found is not None:
         look(draft, found)
 
 

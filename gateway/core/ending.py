@@ -49,10 +49,10 @@ def due_in_ms(draft: Draft, session: ChargingSession) -> int | None:
 
 def outlet_due_in_ms(draft: Draft, status: OutletStatus) -> int | None:
     """How long until a charger has said for so long that it is faulted that its session ends."""
-    facility = draft.site.facilities.get(status.id)
-    if facility is None or facility.outlet is None or status.granted_ma or status.turn is None:
+    facility = outlets.facility_of(draft, status.id)
+    if facility is None or status.granted_ma or status.turn is None:
         return None
-    if outlets.charger_state(draft, facility.outlet) is not ChargerState.FAULTED:
+    if outlets.charger_state(draft, outlets.outlet_of(facility)) is not ChargerState.FAULTED:
         return None
     return first_ahead([FAULTED_FOR_MS - status.turn.at(draft.now)])
 

@@ -70,8 +70,8 @@ def due_in_ms(draft: Draft, status: OutletStatus) -> int | None:
 
 def reset(draft: Draft, event: HazardResetAsked) -> Reply:
     """A named person has looked at it, on site."""
-    facility = draft.site.facilities.get(event.facility)
-    if facility is None or facility.outlet is None:
+    facility = outlets.facility_of(draft, event.facility)
+    if facility is None:
         return Reply(Result.UNKNOWN, reason("unknown_target", kind="outlet", id=event.facility))
     if not event.by.name.strip():
         return Reply(Result.REJECTED, reason("person_needed"))

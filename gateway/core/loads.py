@@ -58,14 +58,14 @@ def _settle_tree(draft: Draft, tree: "_Tree") -> None:
 
 def due_in_ms(draft: Draft, status: OutletStatus) -> int | None:
     """How long until time alone changes what an outlet is let, or leaves to others."""
-    facility = draft.site.facilities.get(status.id)
-    if facility is None or facility.outlet is None:
+    facility = outlets.facility_of(draft, status.id)
+    if facility is None:
         return None
-    waits = []
+    outlet, waits = outlets.outlet_of(facility), []
     if status.turn is not None:
-        waits += [at_ms - status.turn.at(draft.now) for at_ms in _TURNS[facility.outlet.load.kind]]
+        waits += [at_ms - status.turn.at(draft.now) for at_ms in _TURNS[outlet.load.kind]]
     if status.granted_ma and status.amiss.unread is not None:
-        silent_ms = _silent_ms(draft, facility.outlet, status)
+        silent_ms = _silent_ms(draft, outlet, status)
         waits += [FAILSAFE_AFTER_MS - silent_ms, OFF_AFTER_MS - silent_ms]
     return first_ahead(waits)
 

@@ -114,7 +114,7 @@ def check_stuck(draft: Draft, facility: Facility, outlet: Outlet) -> None:
 
 def due_in_ms(draft: Draft, status: MeterStatus) -> int | None:
     """How long until the register is worth a look, where it is read and does not move."""
-    facility = draft.site.facilities.get(status.id)
+    facility = outlets.facility_of(draft, status.id)
     outlet = facility.outlet if facility is not None else None
     if outlet is None or outlet.meter is None or not draft.reading(outlet.meter.energy).good:
         return None

@@ -32,6 +32,12 @@ def outlet_of(facility: Facility) -> Outlet:
     return facility.outlet
 
 
+def facility_of(draft: Draft, id_: str) -> Facility | None:
+    """The facility of that id, if the site still has it and it is an outlet."""
+    found = draft.site.facilities.get(id_)
+    return found if found is not None and found.outlet is not None else None
+
+
 def session_at(draft: Draft, facility: str) -> ChargingSession | None:
     """The session that has the outlet now."""
     for session in draft.where(ChargingSession, "facility", facility):

@@ -38,8 +38,8 @@ def look(draft: Draft, facility: Facility) -> None:
 
 def due_in_ms(draft: Draft, status: OutletStatus) -> int | None:
     """How long until `look` is worth asking."""
-    facility = draft.site.facilities.get(status.id)
-    if status.unconfirmed is None or facility is None or facility.outlet is None:
+    facility = outlets.facility_of(draft, status.id)
+    if status.unconfirmed is None or facility is None:
         return None
     circuit = next(_switched_above(draft, facility), None)
     if circuit is None or draft.get(CircuitStatus, circuit.id) is not None:

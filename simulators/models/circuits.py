@@ -15,6 +15,7 @@ from simulators.models.vehicles import NO_AMPS, VOLTS, Amps
 MINUTE_MS = 60_000
 MINUTES_A_DAY = 1_440
 STEADY_MINUTES = 3
+STEADY_MS = STEADY_MINUTES * 60_000
 APPLIANCES = (0.35, 0.2, 0.1)  # kettle, washing machine, light: shares of what is declared
 
 

@@ -8,12 +8,11 @@ from collections.abc import Callable
 from random import Random
 
 from gateway.domain.now import MINUTE_MS
-from simulators.models.circuits import STEADY_MINUTES
+from simulators.models.circuits import STEADY_MS
 from simulators.town import Town
 from simulators.virtual.schedule import Schedule
 
 DRIFT_MS = MINUTE_MS
-BUILDING_MS = STEADY_MINUTES * MINUTE_MS
 
 
 class Drifting:
@@ -70,6 +69,6 @@ class Drifting:
             self._plan_feeders()
 
     def _plan_feeders(self) -> None:
-        changes_ms = (self._schedule.now_ms // BUILDING_MS + 1) * BUILDING_MS
+        changes_ms = (self._schedule.now_ms // STEADY_MS + 1) * STEADY_MS
         self._feeders_ms = changes_ms + self._random.randint(0, self._soon_ms)
         self._schedule.at(self._feeders_ms, self._look_at_feeders)
