@@ -130,8 +130,8 @@ class Load:
         """Somebody calls for help, and is helped."""
         assert await self.here.town.press(BUTTON)
         self.presses += 1
-        call = await self._answered(self._find)
-        await self._answered(lambda api: self._close(api, call))
+        await self._answered(self._find)
+        await self._answered(self._close)
 
     async def _charge(self, api: httpx.AsyncClient) -> None:
         """Ada starts to charge, or stops."""
@@ -158,13 +158,19 @@ class Load:
         calls = (await api.get("/calls")).json()
         return next((one["id"] for one in calls if one["state"] != "cleared"), None)
 
-    async def _close(self, api: httpx.AsyncClient, call: str) -> Any:
-        """Answer a call to its end; None while it is not: it may have been raised again."""
+    async def _close(self, api: httpx.AsyncClient) -> Any:
+        """Answer what call there is to its end; None while one is open.
+
+        It may have been raised again, or be another than was seen: what is seen may not be durable
+        yet, and a press that a kill took back raises a call of its own.
+        """
+        if (call := await self._find(api)) is None:
+            return True
         for what, more in (("acknowledge", {}), ("clear", {"outcome": "false"})):
             said = self._said(await api.post(f"/calls/{call}/{what}", json=more))
             if said is not None:
                 self.told.add((f"call.{said['state']}", call))
-        return (await self._find(api) != call) or None
+        return (await self._find(api) is None) or None
 
     @staticmethod
     def _said(answer: httpx.Response) -> Any:
