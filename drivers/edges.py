@@ -6,7 +6,8 @@ Rules:
   is a bounce, unless it lasts a second: a latched button pressed right after its reset.
 - A counter of presses gives how many; its first sample is the base, and a counter that fell was
   reset and counts from 0.
-- Door: a change that still stands 100 ms after it was first seen.
+- Door: a change that still stands 100 ms after it was first seen. One that does not is `brief`: a
+  bounce, or an opening whose messages were held up on their way and came all at once.
 - Supervised (RULES A3): two equal samples in a row change it.
 - Change: each change of value.
 Doors, supervised points and changes are also found at first sight, and after a loss, with
@@ -30,6 +31,7 @@ class Found:
     value: Value
     count: int = 1
     first_sight: bool = False
+    brief: bool = False
 
 
 class Watcher(Protocol):
@@ -125,7 +127,10 @@ class Press:
 
 
 class Settled:
-    """A value that changes once a later sample, at least `wait_ms` after, shows it again."""
+    """A value that changes once a later sample, at least `wait_ms` after, shows it again.
+
+    With a wait, one that went back before is found too, as brief.
+    """
 
     __slots__ = ("_candidate", "_fresh", "_since_ms", "_wait_ms", "value")
 
@@ -144,8 +149,8 @@ class Settled:
     def take(self, value: Value, mono_ms: int) -> Found | None:
         """One sample."""
         if value == self.value:
-            self._candidate = None
-            return None
+            was, self._candidate = self._candidate, None
+            return Found(was, brief=True) if self._wait_ms and was is not None else None
         if value != self._candidate:
             self._candidate, self._since_ms = value, mono_ms
             return None

@@ -24,6 +24,7 @@ from gateway.domain.visits import Visit
 from simulators.books import Books
 from simulators.cries import Cries
 from simulators.currents import Currents
+from simulators.evidence import Evidence
 from simulators.witness import Witness
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ class Auditor(Witness):
         self.books = Books(world)
         self.cries = Cries(world)
         self.currents = Currents(world)
+        self.evidence = Evidence(world)
 
     # --- what the world tells -----------------------------------------------------------------
 
@@ -114,6 +116,11 @@ class Auditor(Witness):
         self._breach("U1", f"the grant {grant} was told before it was on the disk")
 
     # --- what the gateway does ----------------------------------------------------------------
+
+    def died(self) -> None:
+        """Its process is no more."""
+        self.cries.died()
+        self.evidence.died()
 
     def acted(self, setpoint: Setpoint) -> None:
         """A device did what it was told."""
@@ -178,10 +185,14 @@ class Auditor(Witness):
         """Facts as they are decided, durable or not."""
         self.books.decided(records, now)
         self.cries.decided(records)
+        self.evidence.decided(now)
         for record in records:
             check = _CHECKS.get(record.fact)
             if check is not None:
                 check(self, record.data, now)
+
+    def _bucket(self, data: Any, _now: Now) -> None:
+        self.evidence.bucket(data)
 
     def _came(self, data: Any, _now: Now) -> None:
         self._checked_in.add(data["booking"])
@@ -300,4 +311,5 @@ _CHECKS: dict[Fact, Any] = {
     Fact.BOOKING_NO_SHOW: Auditor._no_show,
     Fact.BOOKING_CHECKED_IN: Auditor._came,
     Fact.BOOKING_ENDED: Auditor._ended,
+    Fact.BUCKET_CLOSED: Auditor._bucket,
 }

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 SIREN_WITHIN_MS = 3 * SECOND_MS
 SIREN_MOST_MS = 180 * SECOND_MS
+JOINS_MS = 10 * SECOND_MS  # a press so soon after a record of its call needs none of its own
 RUNS_OUT_MS = 8 * SECOND_MS  # a pattern that nobody plays any more
 
 
@@ -31,6 +32,7 @@ class Cries(Witness):
         self._at = {one.point: one.id for one in self._points.values()}
         self._presses: list[tuple[int, str]] = []  # that nothing was recorded of yet
         self._pressed: set[str] = set()  # and nobody cleared it since
+        self._told: dict[str, int] = {}  # when a press of its call was last recorded
         self._raised: dict[str, int] = {}  # since when the siren may sound
         self._call_of: dict[str, str] = {}
         self._sirens: dict[PointRef, list[str]] = defaultdict(list)
@@ -41,7 +43,9 @@ class Cries(Witness):
     def press_arrived(self, ref: PointRef) -> None:
         """A press reached the gateway: from now on there is a call (E1)."""
         call_point = self._at[ref]
-        self._presses.append((self._now_ms, call_point))
+        joins = call_point in self._pressed and call_point in self._told
+        if not joins or self._now_ms - self._told[call_point] >= JOINS_MS:
+            self._presses.append((self._now_ms, call_point))
         self._pressed.add(call_point)
         self._raises(call_point)
         self._world.schedule.after(SIREN_WITHIN_MS, lambda: self._check_siren(call_point))
@@ -94,10 +98,13 @@ class Cries(Witness):
     def _again(self, data: Any) -> None:
         call_point = self._call_of[data["call"]]
         self._presses = [one for one in self._presses if one[1] != call_point]
+        self._told[call_point] = self._now_ms
         self._raises(call_point)
 
     def _cleared(self, data: Any) -> None:
-        self._pressed.discard(self._call_of[data["call"]])
+        call_point = self._call_of[data["call"]]
+        self._pressed.discard(call_point)
+        self._told.pop(call_point, None)
 
     # --- what sounds --------------------------------------------------------------------------
 

@@ -201,7 +201,7 @@ class World:
             self._last_trusted_ms = gateway.now().wall_ms
         self.place.links.end()
         self.place.gateway = None
-        self.auditor.cries.died()
+        self.auditor.died()
         clock = wakes or WallClock()
         if wakes is None and gateway.clock.trust is not Trust.SYNCHRONISED:
             clock = gateway.clock  # the machine's, which goes on

@@ -215,7 +215,10 @@ class PolledGroup(Group):
         if shown is not None and point.moved(shown):
             _tell(point, shown, times, sink)
         if found is not None:
-            sink.edge(PointEdge(point.ref, found.value, found.count, found.first_sight))
+            edge = PointEdge(
+                point.ref, found.value, found.count, found.first_sight, brief=found.brief
+            )
+            sink.edge(edge)
 
 
 def _tell(point: PolledPoint, value: Value, times: tuple[int, int], sink: Sink) -> None:

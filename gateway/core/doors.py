@@ -10,6 +10,9 @@ Granted is not entered: entering is the grant followed by the opening, in time.
 | no exit button at the door, and somebody inside | exit |
 | none of these | door forced |
 
+An opening too brief to be told from a bounce is none by itself. But a grant that no other came with
+was used by it: what was held up on its way comes all at once.
+
 A door with no contact opens when its lock says so; one with neither claims nothing of either.
 """
 
@@ -47,6 +50,9 @@ _PULSE_FAULTS = {
 
 def contact_moved(draft: Draft, door: Door, edge: PointEdge) -> None:
     """The contact says open or closed."""
+    if edge.brief:
+        _glimpsed(draft, door)
+        return
     _moved(draft, door, DoorState.OPEN if edge.value else DoorState.CLOSED, edge.first_sight)
 
 
@@ -112,7 +118,10 @@ def due(draft: Draft, status: DoorStatus) -> None:
         kept = tuple(given for given in status.grants if given not in over)
         draft.put(replace(status, grants=kept))
     for given in over:
-        if door.points.shows_opening:
+        if _used_briefly(draft, door, given):
+            _tell(draft, Fact.ENTERED, door, given)
+            occupancy.entered(draft, door, given)
+        elif door.points.shows_opening:
             _tell(draft, Fact.NOT_ENTERED, door, given)
         if status.state is not DoorState.CLOSED and given.facility is not None:
             grace.not_seen(draft, given.facility)  # it stood open: they may have come in (B6)
@@ -145,6 +154,7 @@ def restarted(draft: Draft) -> None:
                 since_mono_ms=draft.now.mono_ms,
                 exit_until_mono_ms=0,
                 released_until_mono_ms=0,
+                glimpsed_mono_ms=None,
             )
         )
 
@@ -181,11 +191,28 @@ def _moved(draft: Draft, door: Door, state: DoorState, first_sight: bool) -> Non
         _opened(draft, door)  # else how it came to be open was not seen
 
 
+def _glimpsed(draft: Draft, door: Door) -> None:
+    status = _status(draft, door)
+    if status.grants and status.state is DoorState.CLOSED:
+        draft.put(replace(status, glimpsed_mono_ms=draft.now.mono_ms))
+
+
+def _used_briefly(draft: Draft, door: Door, given: Grant) -> bool:
+    glimpsed_ms = _status(draft, door).glimpsed_mono_ms
+    if glimpsed_ms is None:
+        return False
+    return given.boot != draft.now.boot or _given_mono_ms(door, given) <= glimpsed_ms
+
+
+def _given_mono_ms(door: Door, given: Grant) -> int:
+    return given.until_mono_ms - door.rules.release_ms
+
+
 def _pressed_since(draft: Draft, door: Door, status: DoorStatus) -> bool:
     """An exit press explains the opening, and is newer than every grant."""
     pressed_ms = status.exit_until_mono_ms - EXPLAINS_MS
     return status.exit_until_mono_ms > draft.now.mono_ms and all(
-        given.boot != draft.now.boot or given.until_mono_ms - door.rules.release_ms <= pressed_ms
+        given.boot != draft.now.boot or _given_mono_ms(door, given) <= pressed_ms
         for given in status.grants
     )
 

@@ -33,7 +33,8 @@ class PointEdge:
 
     `count` presses are told at once where a counter jumped. `first_sight` says that the value was
     found so at the first reading after a start or reconnect. `detail` is what the device said
-    beside it (a lock's action source and user slot).
+    beside it (a lock's action source and user slot). `brief`: it was over before it could be told
+    from a bounce.
     """
 
     ref: PointRef
@@ -41,6 +42,7 @@ class PointEdge:
     count: int = 1
     first_sight: bool = False
     detail: Mapping[str, Value] | None = None
+    brief: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,6 +46,7 @@ class DoorStatus:
     released_until_mono_ms: int = 0  # a release that was used, or the lock's own user, until then
     passage_until_ms: int | None = None  # free passage, first person in (A8), wall time
     held_open_told: bool = False
+    glimpsed_mono_ms: int | None = None  # when it last seemed to open, while a grant waited
 
     @property
     def grant(self) -> Grant | None:

@@ -142,6 +142,10 @@ class VirtualLinks:
         """The device can be heard."""
         return self._reaches(self.devices[id_])
 
+    def lost_ms(self, id_: str) -> int | None:
+        """Since when the device cannot be heard, if it cannot."""
+        return self.devices[id_].lost_ms
+
     def near(self, outlet: str) -> tuple[str, ...]:
         """The devices that an outlet's readings come from."""
         return self._facility_devices[outlet]
@@ -323,6 +327,7 @@ class VirtualLinks:
         device = self.devices[id_]
         if not device.answers:
             device.answers = True
+            self._regain([device])
             self._schedule.after(self.random.randint(*device.poll_ms), lambda: self._back(device))
 
     def cut_link(self, link: str) -> None:
@@ -336,15 +341,22 @@ class VirtualLinks:
         """It is up again, with all that is on it."""
         if link in self.cut:
             self.cut.discard(link)
+            self._regain(one for one in self.devices.values() if one.link == link)
             self._schedule.after(self.random.randint(500, 5_000), lambda: self._link(link))
 
     def _lose(self, devices: list[Reached]) -> None:
         for device in devices:
+            device.lost_ms = device.lost_ms or self._schedule.now_ms
             self._attend(device, False)
             self._go_dark(ref for ref in self._playing if ref.device == device.id)
             self._schedule.after(
                 self.random.randint(*FOUND_SILENT_MS), partial(self._notice, device)
             )
+
+    def _regain(self, devices: Iterable[Reached]) -> None:
+        for device in devices:
+            if self._reaches(device):
+                device.lost_ms = None
 
     def _link(self, link: str) -> None:
         """The driver finds its link down, or up."""

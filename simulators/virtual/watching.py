@@ -38,6 +38,7 @@ class Reached:
     drifts: bool  # its registers move while power flows
     cell: Freshness = field(default_factory=lambda: Freshness(0))
     answers: bool = True
+    lost_ms: int | None = None  # since when it cannot be reached
     found: bool = True  # the driver has not found it silent
     written_ms: int = 0  # when the last write to it arrives
     said: tuple[Value, ...] | None = None  # the last of what is late, as it left the device
@@ -120,7 +121,13 @@ def take(gateway: VirtualGateway, device: Reached, values: Iterable[Value], foun
             if point.telemetry:
                 found.readings.append(reading)
         if happened is not None:
-            edge = PointEdge(point.ref, happened.value, happened.count, happened.first_sight)
+            edge = PointEdge(
+                point.ref,
+                happened.value,
+                happened.count,
+                happened.first_sight,
+                brief=happened.brief,
+            )
             found.edges.append(edge)
     return open_still
 

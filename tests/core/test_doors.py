@@ -165,6 +165,42 @@ def test_a_grant_nobody_used_is_not_entered(world: World) -> None:
     assert world.booking("b1").status is BookingStatus.ENFORCED
 
 
+def test_an_opening_told_all_at_once_is_entering_if_no_other_comes(world: World) -> None:
+    """A6, B6: what was held up on its way looks like a bounce; who came is no no-show."""
+    world.close("study")
+    world.pin("study", "1111")
+    world.wait(seconds=8)
+    world.edge("board/contact_study", True, brief=True)
+    world.wait(ms=11_999)
+    assert world.facts(Fact.ENTERED) == []
+    world.wait(ms=1)
+    assert world.last(Fact.ENTERED).data["basis"] == "b1"
+    assert world.facts(Fact.NOT_ENTERED) == world.facts(Fact.DOOR_FORCED) == []
+    assert world.booking("b1").status is BookingStatus.CHECKED_IN
+
+
+def test_a_bounce_as_the_door_opens_is_one_entering(world: World) -> None:
+    """A6"""
+    world.close("study")
+    world.pin("study", "1111")
+    world.edge("board/contact_study", True, brief=True)
+    world.pass_through("study")
+    world.wait(seconds=60)
+    assert len(world.facts(Fact.ENTERED)) == 1
+    assert world.facts(Fact.NOT_ENTERED) == world.facts(Fact.DOOR_PASSAGE) == []
+
+
+def test_a_bounce_without_a_grant_says_nothing(world: World) -> None:
+    """A6: nor for a grant that comes after it."""
+    world.close("study")
+    world.edge("board/contact_study", True, brief=True)
+    assert world.facts(Fact.DOOR_FORCED) == []
+    world.pin("study", "1111")
+    world.wait(seconds=60)
+    assert world.facts(Fact.ENTERED) == []
+    assert len(world.facts(Fact.NOT_ENTERED)) == 1
+
+
 def test_two_who_were_granted_share_an_opening(world: World) -> None:
     """A6: each grant is entered or not, none is lost."""
     world.card("study", "A1")

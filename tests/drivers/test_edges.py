@@ -87,10 +87,12 @@ def test_door_settles_for_100_ms_and_says_when_to_look_again() -> None:
     assert door.unsettled_ms is None
 
 
-def test_door_that_bounces_back_within_100_ms_shows_nothing() -> None:
+def test_door_that_bounces_back_within_100_ms_was_brief_and_its_value_stands() -> None:
     door = watch(Edge.DOOR)
     feed(door, [(0, False), (100, False)])
-    assert feed(door, [(500, True), (550, False), (700, False), (800, True), (850, False)]) == []
+    bouncing = [(500, True), (550, False), (700, False), (800, True), (850, False)]
+    assert feed(door, bouncing) == [(550, Found(True, brief=True)), (850, Found(True, brief=True))]
+    assert door.value is False
 
 
 def test_door_at_first_sight_and_after_a_loss_is_told_as_found() -> None:

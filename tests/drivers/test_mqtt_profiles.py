@@ -120,11 +120,12 @@ async def test_a_contact_that_is_made_is_a_closed_door(broker: Broker, wire: Wir
         wire.say("zigbee2mqtt/study door", {"contact": True})  # it bounces within 100 ms
         wire.say("zigbee2mqtt/study door", {"contact": False})
         wire.say("zigbee2mqtt/study door", {"contact": True})
-        await until(lambda: len(rig.sink.edges) == 3)
-    assert [(e.value, e.first_sight) for e in rig.sink.edges] == [
-        (False, True),
-        (True, False),
-        (False, False),
+        await until(lambda: len(rig.sink.edges) == 4)
+    assert [(e.value, e.first_sight, e.brief) for e in rig.sink.edges] == [
+        (False, True, False),
+        (True, False, False),
+        (False, False, True),
+        (False, False, False),
     ]
 
 
@@ -136,6 +137,19 @@ async def test_a_door_is_told_after_100_ms_though_it_says_so_once(
         await until(lambda: rig.sink.value("contact/open") is True)
         assert not rig.sink.edges
         await until(lambda: rig.sink.edges)
+
+
+async def test_an_opening_whose_messages_come_all_at_once_is_told_as_brief(
+    broker: Broker, wire: Wire
+) -> None:
+    """A6: who is granted meanwhile has entered."""
+    async with Rig(broker, [CONTACT]).running() as rig:
+        wire.say("zigbee2mqtt/study door", {"contact": True})
+        await until(lambda: len(rig.sink.edges) == 1)
+        wire.say("zigbee2mqtt/study door", {"contact": False})
+        wire.say("zigbee2mqtt/study door", {"contact": True})
+        await until(lambda: len(rig.sink.edges) == 2)
+    assert [(e.value, e.brief) for e in rig.sink.edges] == [(False, False), (True, True)]
 
 
 async def test_every_press_of_real_sos_buttons_is_a_press(broker: Broker, wire: Wire) -> None:
