@@ -123,19 +123,26 @@ def look(draft: Draft, *facilities: Facility) -> None:
 
 
 def counted(draft: Draft, facility: Facility) -> None:
-    """Its register moved, and nothing else was read: as a rule that changes nobody's share."""
-    outlet, before = outlets.outlet_of(facility), _standing(draft, facility)
-    _advance(draft, facility)
-    if _standing(draft, facility) != before or not outlets.is_fresh(draft, outlet):
-        loads.settle(draft, [outlet.load.circuit])
-    _judge(draft, facility)
-
-
-def _standing(draft: Draft, facility: Facility) -> tuple[object, ...]:
-    """What of an outlet the sharing rests on, but for what is read."""
+    """Its register moved, and nothing else was read: as a rule that is only counted."""
+    if not _is_steady(draft, facility):
+        look(draft, facility)
+        return
+    _meter(draft, facility)
     session = outlets.session_at(draft, facility.id)
-    stands = session and (session.id, session.progress.state, session.stop)
-    return stands, draft.get(OutletStatus, facility.id)
+    if session is not None:
+        _active(draft, facility, session)
+        if not _is_steady(draft, facility):
+            look(draft, facility)
+
+
+def _is_steady(draft: Draft, facility: Facility) -> bool:
+    """It is read, as it was when it was last looked at, and what goes on there is only counted."""
+    status = draft.get(OutletStatus, facility.id)
+    if status is None or status.amiss.unread is not None:
+        return False
+    sessions = draft.where(ChargingSession, "facility", facility.id)
+    active = all(one.progress.state is SessionState.ACTIVE for one in sessions)
+    return active and outlets.is_fresh(draft, outlets.outlet_of(facility))
 
 
 def _judge(draft: Draft, facility: Facility) -> None:
@@ -214,17 +221,22 @@ def _advance(draft: Draft, facility: Facility) -> None:
     outlet = outlets.outlet_of(facility)
     if not outlets.is_fresh(draft, outlet):
         grace.not_seen(draft, facility.id)  # whoever came, nobody saw (B6)
-    session = outlets.session_at(draft, facility.id)
-    if session is not None and session.powered:
-        tariffs.turn(draft, facility, session)
-    metering.read(draft, facility, outlet)
-    metering.check_stuck(draft, facility, outlet)
+    _meter(draft, facility)
     hazards.look(draft, facility)
     _complete(draft, facility)
     while (session := outlets.session_at(draft, facility.id)) is not None:
         _STATES[session.progress.state](draft, facility, session)
         if draft.get(ChargingSession, session.id) == session:
             break
+
+
+def _meter(draft: Draft, facility: Facility) -> None:
+    """What its register shows is counted, at the price of now."""
+    outlet, session = outlets.outlet_of(facility), outlets.session_at(draft, facility.id)
+    if session is not None and session.powered:
+        tariffs.turn(draft, facility, session)
+    metering.read(draft, facility, outlet)
+    metering.check_stuck(draft, facility, outlet)
 
 
 # --- its states -----------------------------------------------------------------------------------

@@ -45,26 +45,26 @@ def outputs(site: Site) -> tuple[PointRef, ...]:
     )
 
 
-def affected(site: Site, changes: Iterable[Change]) -> set[PointRef]:
-    """The points whose setpoint these changes can have moved."""
-    found: set[PointRef] = set()
+def affected(site: Site, changes: Iterable[Change]) -> dict[PointRef, None]:
+    """The points whose setpoint these changes can have moved, in an order that no hash decides."""
+    found: dict[PointRef, None] = {}
     for change in changes:
         if isinstance(change, Put):
             kind, id_ = type(change.entity), change.entity.id
         else:
             kind, id_ = change.type, change.id
         if kind is DoorStatus:
-            found.update(_door_outputs(site, id_))
+            found |= dict.fromkeys(_door_outputs(site, id_))
         elif kind is Call and isinstance(change, Put):
-            found.update(_call_outputs(site, change.entity))  # type: ignore[arg-type]  # it is one
+            found |= dict.fromkeys(_call_outputs(site, change.entity))  # type: ignore[arg-type]  # it is one
         elif kind is FireLatch:
-            found.update(_zone_outputs(site, id_))
+            found |= dict.fromkeys(_zone_outputs(site, id_))
         elif kind is OutletStatus:
-            found.update(_outlet_outputs(site, id_))
+            found |= dict.fromkeys(_outlet_outputs(site, id_))
         elif kind is CircuitStatus and id_ in site.circuits:
-            found.add(tripping.breaker_of(site.circuits[id_]))
+            found[tripping.breaker_of(site.circuits[id_])] = None
         elif kind is Fault:
-            found.update(_zone_outputs(site, id_.partition(":")[2]))
+            found |= dict.fromkeys(_zone_outputs(site, id_.partition(":")[2]))
     return found
 
 

@@ -20,7 +20,18 @@ E = TypeVar("E", bound=Entity)
 class Draft:
     """State with one decision's own changes on top. Lives for one `decide` and is never shared."""
 
-    __slots__ = ("_ids", "_over", "_records", "now", "reading", "readings", "seen", "site", "state")
+    __slots__ = (
+        "_found",
+        "_ids",
+        "_over",
+        "_records",
+        "now",
+        "reading",
+        "readings",
+        "seen",
+        "site",
+        "state",
+    )
 
     def __init__(self, site: Site, state: State, readings: ReadingsView, now: Now) -> None:
         self.site = site
@@ -30,6 +41,7 @@ class Draft:
         self.seen: dict[int, Any] = {}  # made of readings, which stand still in a decision
         self.now = now
         self._over: dict[type[Entity], dict[str, Entity | None]] = {}
+        self._found: dict[type[Entity], dict[str, Any]] = {}
         self._records: list[Record] = []
         self._ids = 0
 
@@ -54,16 +66,27 @@ class Draft:
         over = self._over.get(type_, {})
         return [e for e in self.state.all(type_) if e.id not in over] + self._changed(type_)
 
+    def found(self, type_: type[Entity]) -> dict[str, Any]:
+        """What was found of a type's entities so far; empty again once one of them changes."""
+        found = self._found.get(type_)
+        if found is None:
+            found = self._found[type_] = {}
+        return found
+
     def put(self, entity: Entity) -> None:
         """The entity is now so; a put of what is already so changes nothing."""
         known = self.get(type(entity), entity.id)
         if known is not entity and known != entity:
-            self._over.setdefault(type(entity), {})[entity.id] = entity
+            self._change(type(entity), entity.id, entity)
 
     def drop(self, type_: type[Entity], id_: str) -> None:
         """The entity is no more."""
         if self.get(type_, id_) is not None:
-            self._over.setdefault(type_, {})[id_] = None
+            self._change(type_, id_, None)
+
+    def _change(self, type_: type[Entity], id_: str, entity: Entity | None) -> None:
+        self._over.setdefault(type_, {})[id_] = entity
+        self._found.pop(type_, None)
 
     def record(
         self,

@@ -40,10 +40,11 @@ def facility_of(draft: Draft, id_: str) -> Facility | None:
 
 def session_at(draft: Draft, facility: str) -> ChargingSession | None:
     """The session that has the outlet now."""
-    for session in draft.where(ChargingSession, "facility", facility):
-        if session.running:
-            return session
-    return None
+    known: dict[str, ChargingSession | None] = draft.found(ChargingSession)
+    if facility not in known:
+        sessions = draft.where(ChargingSession, "facility", facility)
+        known[facility] = next((one for one in sessions if one.running), None)
+    return known[facility]
 
 
 class Seen(NamedTuple):

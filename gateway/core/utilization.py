@@ -346,18 +346,19 @@ def _refused_at(draft: Draft, record: Record) -> Iterable[str]:
     return [one.id for one in layout(draft.site).own.get(record.data.get("door", ""), ())]
 
 
-def _touched(draft: Draft) -> set[str]:
-    found: set[str] = set()
+def _touched(draft: Draft) -> dict[str, None]:
+    """The facilities of what changed, in an order that no hash decides."""
+    found: dict[str, None] = {}
     for type_, id_, entity in draft.changed():
         if type_ is RoomStatus or type_ is OutletStatus:
-            found.add(id_)
+            found[id_] = None
         elif type_ is Booking or type_ is Visit or type_ is ChargingSession:
             before = draft.state.get(type_, id_)
-            found |= {_facility_of(one) for one in (before, entity) if one is not None}
+            found |= {_facility_of(one): None for one in (before, entity) if one is not None}
         elif type_ is DeviceStatus:
-            found |= {one.id for one in layout(draft.site).observers.get(id_, ())}
+            found |= {one.id: None for one in layout(draft.site).observers.get(id_, ())}
         elif type_ is Fault:
-            found |= _served(draft, id_.partition(":")[2])
+            found |= dict.fromkeys(_served(draft, id_.partition(":")[2]))
     return found
 
 
@@ -370,15 +371,15 @@ def _facility_of(entity: object) -> str:
     raise AssertionError(entity)
 
 
-def _served(draft: Draft, about: str) -> set[str]:
+def _served(draft: Draft, about: str) -> list[str]:
     """The facilities that one can come into by a device, or by any of a link."""
     site = draft.site
     devices = {d.id for d in site.equipment.devices.values() if about in (d.id, d.link)}
-    return {
+    return [
         facility.id
         for facility in site.facilities.values()
         if any(door_devices(site.doors[id_]) & devices for id_ in facility.doors)
-    }
+    ]
 
 
 def _next_edge_ms(draft: Draft, facility: Facility, after_ms: int) -> int | None:

@@ -104,7 +104,7 @@ class Step:
         What devices should be is derived once for all of them, as they are few and a moment apart.
         """
         out = Released()
-        points: set[PointRef] = set()
+        points: dict[PointRef, None] = {}
         for told, now in events:
             decision = decide(self.site, self.state, self.readings, told.event, now)
             if decision.changes:
@@ -137,7 +137,8 @@ class Step:
     def reload(self, site: Site, now: Now) -> Released:
         """The site changed: state stays, what it means is derived anew."""
         self.site = site
-        gone = set(self._derived) - set(outputs(site))
+        left = outputs(site)
+        gone = [ref for ref in self._derived if ref not in left]
         out = self.derive_all(now)
         for ref in gone:
             self._derived.pop(ref)
@@ -175,7 +176,7 @@ class Step:
         pending = self._in_flight or self._failed
         return pending[1].waiting if pending else None
 
-    def _derive(self, points: Sequence[PointRef] | set[PointRef], now: Now, out: Released) -> None:
+    def _derive(self, points: Iterable[PointRef], now: Now, out: Released) -> None:
         wanted, until = derive(self.site, self.state, self.readings, now, points)
         self.valid_until_ms = min(self.valid_until_ms, until)
         for ref, setpoint in wanted.items():
