@@ -23,6 +23,7 @@ class Layout:
     releasing: Mapping[str, tuple[CallPoint, ...]]  # call points that release a door (E6)
     call_points: Mapping[str, tuple[CallPoint, ...]]  # in a place, else in the nearest above it
     entrances: Mapping[str, tuple[Door, ...]]  # doors of a place, else of the nearest above it
+    strikes: Mapping[str, tuple[str, ...]]  # devices that let people into a facility
     observers: Mapping[str, tuple[Facility, ...]]  # facilities that a device sees or lets people in
 
 
@@ -47,6 +48,7 @@ def layout(site: Site) -> Layout:
         releasing={d: tuple(c for c in call_points if d in c.outputs.releases) for d in doors},
         call_points={p: _nearest(by_place, above[p]) for p in site.places},
         entrances={p: _nearest(doors_of, above[p]) for p in site.places},
+        strikes={f.id: _strikes(site, f) for f in facilities},
         observers=_observers(site),
     )
 
@@ -66,6 +68,11 @@ def _above(site: Site, place: str) -> tuple[str, ...]:
         found.append(at)
         at = site.places[at].parent
     return tuple(found)
+
+
+def _strikes(site: Site, facility: Facility) -> tuple[str, ...]:
+    strikes = (site.doors[id_].points.strike for id_ in facility.doors)
+    return tuple(dict.fromkeys(ref.device for ref in strikes if ref is not None))
 
 
 def _nearest(of: Mapping[str, tuple[T, ...]], places: tuple[str, ...]) -> tuple[T, ...]:

@@ -50,7 +50,8 @@ def settle(draft: Draft, circuits: Iterable[str]) -> None:
 def _settle_tree(draft: Draft, tree: "_Tree") -> None:
     circuits, members = tree.circuits, tree.members
     claims = [_claim(draft, one) for one in members]
-    flows = {id_: _beside(draft, circuit, members) for id_, circuit in circuits.items()}
+    drawn = [(tree.above[one.id], _drawn_per_phase(draft, one)) for one in members]
+    flows = {id_: _beside(draft, circuit, drawn) for id_, circuit in circuits.items()}
     granted = power.share(circuits, claims, flows)
     for claim in claims:
         _grant(draft, claim, granted[claim.outlet])
@@ -94,14 +95,16 @@ def _claim(draft: Draft, facility: Facility) -> Claim:
     ignores = straying.ignores_limit(draft, status.amiss)
     fresh = outlets.is_fresh(draft, outlet)
     most_ma = outlet.load.maximum_ma if fresh else _unheard_limit_ma(draft, outlet, status)
-    wanted = _takes_ma(draft, facility, status) if _wants_power(draft, facility, session) else 0
+    drawn_ma = _drawn_ma(draft, outlet)
+    takes_ma = _takes_ma(draft, outlet.load, status, drawn_ma)
+    wanted = takes_ma if _wants_power(draft, facility, session) else 0
     return Claim(
         outlet=facility.id,
         load=outlet.load,
         wanted_ma=min(wanted, outlet.load.minimum_ma) if ignores else min(wanted, most_ma),
         deaf="limit_ignored" if ignores else "" if fresh else _UNHEARD,
         granted_ma=status.granted_ma,
-        counted_ma=_counted_ma(draft, facility, status),
+        counted_ma=_counted_ma(draft, outlet, status, takes_ma, drawn_ma),
         held_ms=status.turn.at(draft.now) if status.turn is not None else 0,
         since_ms=session.by.at_ms if session is not None else 0,
         weight=_weight(draft, outlet.load, session) if session is not None else 1,
@@ -118,13 +121,11 @@ def _wants_power(draft: Draft, facility: Facility, session: ChargingSession | No
     return not resuming or outlets.is_on(draft, outlets.outlet_of(facility)) is not False
 
 
-def _takes_ma(draft: Draft, facility: Facility, status: OutletStatus) -> int:
+def _takes_ma(draft: Draft, load: Load, status: OutletStatus, drawn_ma: int) -> int:
     """What it can use: a switched load its rating, until it was measured (C4)."""
-    load = outlets.outlet_of(facility).load
-    measured = status.turn is not None and status.turn.at(draft.now) >= MEASURED_AFTER_MS
-    drawn = _drawn_ma(draft, facility)
-    if load.kind is LoadKind.SWITCHED and status.granted_ma and measured and drawn:
-        return min(load.maximum_ma, drawn * MEASURED_PERCENT // 100)
+    drawing = load.kind is LoadKind.SWITCHED and status.granted_ma and drawn_ma
+    if drawing and status.turn is not None and status.turn.at(draft.now) >= MEASURED_AFTER_MS:
+        return min(load.maximum_ma, drawn_ma * MEASURED_PERCENT // 100)
     return load.maximum_ma
 
 
@@ -142,29 +143,21 @@ def _weight(draft: Draft, load: Load, session: ChargingSession) -> int:
     return min(WEIGHT_MAX, max(1, needed_a))
 
 
-def _counted_ma(draft: Draft, facility: Facility, status: OutletStatus) -> int:
-    """Never less than what it may still draw."""
-    outlet = outlets.outlet_of(facility)
+def _counted_ma(
+    draft: Draft, outlet: Outlet, status: OutletStatus, takes_ma: int, drawn_ma: int
+) -> int:
+    """Never less than what it may still draw, by what drives it, or is seen to draw."""
     drive = draft.reading(outlet.points.drive)
     if not drive.good:
         return max(status.counted_ma, status.granted_ma, outlet.load.failsafe_ma)
-    may_ma = min(_allowed_ma(draft, facility, status), outlet.load.maximum_ma)
-    granted_ma = 0 if outlet.points.limit is None else status.granted_ma
-    return max(granted_ma, may_ma, _drawn_ma(draft, facility))
-
-
-def _allowed_ma(draft: Draft, facility: Facility, status: OutletStatus) -> int:
-    """What drives the outlet reports that it lets through."""
-    outlet = outlets.outlet_of(facility)
-    value = draft.reading(outlet.points.drive).value
     if outlet.points.limit is None:
-        return _takes_ma(draft, facility, status) if value or status.granted_ma else 0
-    return int(value) if isinstance(value, int | float) else 0
+        return max(takes_ma if drive.value or status.granted_ma else 0, drawn_ma)
+    may_ma = int(drive.value) if isinstance(drive.value, int | float) else 0
+    return max(status.granted_ma, min(may_ma, outlet.load.maximum_ma), drawn_ma)
 
 
-def _drawn_ma(draft: Draft, facility: Facility) -> int:
+def _drawn_ma(draft: Draft, outlet: Outlet) -> int:
     """The most it is seen to draw on a phase: more than it may, where it ignores its limit."""
-    outlet = outlets.outlet_of(facility)
     seen = outlets.seen(draft, outlet)
     if not seen.currents_ma and outlet.load.kind is LoadKind.SWITCHED:
         return round((seen.watts or 0) * 1_000 / NOMINAL_V)
@@ -188,14 +181,14 @@ def _silent_ms(draft: Draft, outlet: Outlet, status: OutletStatus) -> int:
     return max(unread_ms, draft.now.mono_ms - heard if heard is not None else 0)
 
 
-def _beside(draft: Draft, circuit: Circuit, members: Iterable[Facility]) -> PerPhase:
-    """What a circuit carries beside our outlets."""
-    ours = [0, 0, 0]
-    for facility in members:
-        if circuit.id in _above(draft.site, outlets.outlet_of(facility).load.circuit):
-            for phase, drawn in enumerate(_drawn_per_phase(draft, facility)):
-                ours[phase] += drawn
-    l1, l2, l3 = ours
+def _beside(
+    draft: Draft, circuit: Circuit, drawn: Iterable[tuple[tuple[str, ...], PerPhase]]
+) -> PerPhase:
+    """What a circuit carries beside our outlets, by what each draws of which circuits."""
+    l1, l2, l3 = 0, 0, 0
+    for above, its in drawn:
+        if circuit.id in above:
+            l1, l2, l3 = l1 + its[0], l2 + its[1], l3 + its[2]
     return beside.believed(draft, circuit, (l1, l2, l3))
 
 
@@ -212,17 +205,19 @@ def _drawn_per_phase(draft: Draft, facility: Facility) -> PerPhase:
 
 @dataclass(frozen=True, slots=True)
 class _Tree:
-    """The circuits under one that nothing feeds, and the outlets on them."""
+    """The circuits under one that nothing feeds, and the outlets on them; what feeds each."""
 
     root: str
     circuits: Mapping[str, Circuit]
     members: tuple[Facility, ...]
+    above: Mapping[str, tuple[str, ...]]
 
 
 @lru_cache(maxsize=4)
 def _trees(site: Site) -> Mapping[str, _Tree]:
     """The tree that each circuit is of."""
-    roots = {id_: _above(site, id_)[-1] for id_ in site.circuits}
+    above = {id_: _above(site, id_) for id_ in site.circuits}
+    roots = {id_: above[id_][-1] for id_ in site.circuits}
     found: dict[str, _Tree] = {}
     for root in roots.values():
         found[root] = _Tree(
@@ -233,11 +228,15 @@ def _trees(site: Site) -> Mapping[str, _Tree]:
                 for one in site.facilities.values()
                 if one.outlet is not None and roots[one.outlet.load.circuit] == root
             ),
+            {
+                one.id: above[one.outlet.load.circuit]
+                for one in site.facilities.values()
+                if one.outlet is not None
+            },
         )
     return {id_: found[root] for id_, root in roots.items()}
 
 
-@lru_cache(maxsize=1_024)
 def _above(site: Site, circuit: str) -> tuple[str, ...]:
     """A circuit, and those that feed it, to the last."""
     found = [circuit]

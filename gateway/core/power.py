@@ -42,6 +42,11 @@ class Claim:
     deaf: str = ""
 
     @property
+    def idle(self) -> bool:
+        """It wants nothing, has nothing, and draws nothing."""
+        return not (self.wanted_ma or self.granted_ma or self.counted_ma or self.deaf)
+
+    @property
     def on(self) -> bool:
         """It has power now."""
         return self.granted_ma > 0
@@ -64,6 +69,9 @@ class Share:
     limited_by: str = ""
 
 
+_NOTHING = Share(0, 0)
+
+
 def share(
     circuits: Mapping[str, Circuit],
     claims: Iterable[Claim],
@@ -72,12 +80,14 @@ def share(
 ) -> dict[str, Share]:
     """The share of each claim by outlet. `beside`: what flows on a circuit that is not ours."""
     ordered = sorted(claims, key=lambda claim: claim.outlet)
-    if not any(one.wanted_ma or one.granted_ma or one.counted_ma or one.deaf for one in ordered):
-        return {claim.outlet: Share(0, 0) for claim in ordered}
-    spots = {claim.outlet: _spots(circuits, claim.load) for claim in ordered}
+    taking = [claim for claim in ordered if not claim.idle]
+    shares = {claim.outlet: _NOTHING for claim in ordered if claim.idle}
+    if not taking:
+        return shares
+    spots = {claim.outlet: _spots(circuits, claim.load) for claim in taking}
     room = _Room(circuits, beside)
-    targets = _targets(ordered, spots, room, turn_ms)
-    return _now(ordered, spots, _Room(circuits, beside), targets)
+    targets = _targets(taking, spots, room, turn_ms)
+    return shares | _now(taking, spots, _Room(circuits, beside), targets)
 
 
 class _Room:

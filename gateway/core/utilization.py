@@ -9,17 +9,17 @@
   is a fact of its own, to be added to it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
 from gateway.core import outlets
 from gateway.core.calendar import next_change_ms, within
 from gateway.core.draft import Draft, zone_of
-from gateway.core.faults import fault_id
 from gateway.core.layout import door_devices, layout
 from gateway.domain.bookings import Booking, BookingStatus
 from gateway.domain.charging import ChargingSession, ConnectorStatus, OutletStatus
+from gateway.domain.entity import Entity
 from gateway.domain.events import ClockChanged
 from gateway.domain.faults import DeviceStatus, Fault
 from gateway.domain.now import DAY_MS
@@ -177,15 +177,15 @@ def _is_out_of_service(draft: Draft, facility: Facility) -> bool:
     """Faulted, or no door of its own can let anybody in."""
     if facility.outlet is not None:
         return _status(draft, facility) in (ConnectorStatus.FAULTED, ConnectorStatus.UNAVAILABLE)
-    doors = [draft.site.doors[id_] for id_ in facility.doors]
-    strikes = {door.points.strike.device for door in doors if door.points.strike is not None}
+    strikes = layout(draft.site).strikes[facility.id]
     return bool(strikes) and all(_is_cut_off(draft, device) for device in strikes)
 
 
 def _is_cut_off(draft: Draft, device_id: str) -> bool:
     device = draft.site.equipment.devices.get(device_id)
     about = (device_id, device.link if device else "")
-    return any(draft.get(Fault, fault_id(one, code)) for one in about for code in _CUT_OFF)
+    faults = (fault for one in about for fault in draft.where(Fault, "about", one))
+    return any(fault.reason.code in _CUT_OFF for fault in faults)
 
 
 def _is_in_use(draft: Draft, facility: Facility) -> bool:
@@ -347,14 +347,14 @@ def _refused_at(draft: Draft, record: Record) -> Iterable[str]:
 
 
 def _touched(draft: Draft) -> dict[str, None]:
-    """The facilities of what changed, in an order that no hash decides."""
+    """The facilities whose state may be another now, in an order that no hash decides."""
     found: dict[str, None] = {}
     for type_, id_, entity in draft.changed():
-        if type_ is RoomStatus or type_ is OutletStatus:
-            found[id_] = None
-        elif type_ is Booking or type_ is Visit or type_ is ChargingSession:
+        rests_on = _RESTS_ON.get(type_)
+        if rests_on is not None:
             before = draft.state.get(type_, id_)
-            found |= {_facility_of(one): None for one in (before, entity) if one is not None}
+            if before is None or entity is None or rests_on(before) != rests_on(entity):
+                found |= {_facility_of(one): None for one in (before, entity) if one is not None}
         elif type_ is DeviceStatus:
             found |= {one.id: None for one in layout(draft.site).observers.get(id_, ())}
         elif type_ is Fault:
@@ -362,13 +362,23 @@ def _touched(draft: Draft) -> dict[str, None]:
     return found
 
 
-def _facility_of(entity: object) -> str:
+def _facility_of(entity: Entity) -> str:
     match entity:
-        case Booking():
-            return entity.facility
-        case Visit() | ChargingSession():
+        case RoomStatus() | OutletStatus():
+            return entity.id
+        case Booking() | Visit() | ChargingSession():
             return entity.facility
     raise AssertionError(entity)
+
+
+# What of an entity the state of its facility rests on; it is otherwise enough that it is there.
+_RESTS_ON: dict[type[Entity], Callable[[Any], object]] = {
+    Booking: lambda booking: booking,
+    Visit: lambda _visit: None,
+    RoomStatus: lambda room: room.present,
+    OutletStatus: lambda outlet: (outlet.status, outlet.amiss.unread is None),
+    ChargingSession: lambda session: (session.progress.state, session.by.basis),
+}
 
 
 def _served(draft: Draft, about: str) -> list[str]:
