@@ -1,5 +1,6 @@
 """Opening hours on the wall's clock (RULES U3): over midnight, in days of 23 to 25 h."""
 
+from bisect import bisect_right
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
@@ -76,9 +77,15 @@ def within(hours: WeeklyHours | None, wall_ms: int, zone: ZoneInfo) -> bool:
 
 def next_change_ms(hours: WeeklyHours, wall_ms: int, zone: ZoneInfo) -> int | None:
     """The next instant at which the hours begin or end."""
+    edges = _edges_from(hours, local(wall_ms, zone).date(), zone)
+    ahead = bisect_right(edges, wall_ms)
+    return edges[ahead] if ahead < len(edges) else None
+
+
+@lru_cache(maxsize=1_024)
+def _edges_from(hours: WeeklyHours, today: date, zone: ZoneInfo) -> tuple[int, ...]:
     # each exception may take a day's edges away, and one far ahead may be all there is
-    spans = spans_around(hours, wall_ms, zone, days=8 + len(hours.exceptions))
+    spans = list(_spans_from(hours, today, zone, 8 + len(hours.exceptions)))
     for day, _ in hours.exceptions:
         spans += _spans_of(hours, date.fromisoformat(day), zone)
-    edges = (edge for span in spans for edge in span)
-    return min((edge for edge in edges if edge > wall_ms), default=None)
+    return tuple(sorted({edge for span in spans for edge in span}))

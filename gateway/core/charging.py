@@ -129,10 +129,8 @@ def counted(draft: Draft, facility: Facility) -> None:
         return
     _meter(draft, facility)
     session = outlets.session_at(draft, facility.id)
-    if session is not None:
-        _active(draft, facility, session)
-        if not _is_steady(draft, facility):
-            look(draft, facility)
+    if session is not None and ending.by_energy(draft, session) is not None:
+        look(draft, facility)
 
 
 def _is_steady(draft: Draft, facility: Facility) -> bool:

@@ -25,6 +25,7 @@ class Draft:
         "_ids",
         "_over",
         "_records",
+        "_tables",
         "now",
         "reading",
         "readings",
@@ -40,6 +41,7 @@ class Draft:
         self.reading = readings.latest  # the latest reading of a point
         self.seen: dict[int, Any] = {}  # made of readings, which stand still in a decision
         self.now = now
+        self._tables = state.tables
         self._over: dict[type[Entity], dict[str, Entity | None]] = {}
         self._found: dict[type[Entity], dict[str, Any]] = {}
         self._records: list[Record] = []
@@ -47,10 +49,9 @@ class Draft:
 
     def get(self, type_: type[E], id_: str) -> E | None:
         """The entity as it is after what was decided so far."""
-        over = self._over.get(type_)
-        if over is not None and id_ in over:
-            return over[id_]  # type: ignore[return-value]
-        return self.state.get(type_, id_)
+        if type_ in self._over and id_ in self._over[type_]:
+            return self._over[type_][id_]  # type: ignore[return-value]
+        return self._tables[type_].get(id_)  # type: ignore[return-value]
 
     def where(self, type_: type[E], name: str, value: Any) -> Sequence[E]:
         """Entities whose indexed field is, or contains, the value."""

@@ -24,7 +24,7 @@ def cause(draft: Draft, facility: Facility, session: ChargingSession) -> StopRea
     if outlets.plugged(draft, outlets.outlet_of(facility)) is False:
         return StopReason.EV_DISCONNECTED
     return (
-        _by_energy(draft, session)
+        by_energy(draft, session)
         or drawing.judge(draft, outlets.outlet_of(facility), session)
         or _by_time(draft, facility, session)
         or _by_fault(draft, facility)
@@ -70,7 +70,8 @@ def _edges(draft: Draft, session: ChargingSession) -> list[int]:
     return [at for at in found if at is not None and at > before]
 
 
-def _by_energy(draft: Draft, session: ChargingSession) -> StopReason | None:
+def by_energy(draft: Draft, session: ChargingSession) -> StopReason | None:
+    """It has taken what it may, or what there was credit for."""
     most, taken = session.limits.most_wh, session.energy_wh
     if most and taken >= most:
         return StopReason.ENERGY_LIMIT

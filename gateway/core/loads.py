@@ -42,19 +42,36 @@ _TURNS = {LoadKind.SWITCHED: (MEASURED_AFTER_MS,), LoadKind.MODULATED: (power.TU
 
 def settle(draft: Draft, circuits: Iterable[str]) -> None:
     """Share out anew what these circuits, and those above and below them, may carry."""
-    trees = _trees(draft.site)
-    for root in sorted({trees[circuit].root for circuit in circuits}):
-        _settle_tree(draft, trees[root])
+    for tree in _trees_of(draft.site, circuits):
+        _share(draft, tree, _flows(draft, tree))
 
 
-def _settle_tree(draft: Draft, tree: "_Tree") -> None:
-    circuits, members = tree.circuits, tree.members
-    claims = [_claim(draft, one) for one in members]
-    drawn = [(tree.above[one.id], _drawn_per_phase(draft, one)) for one in members]
-    flows = {id_: _beside(draft, circuit, drawn) for id_, circuit in circuits.items()}
-    granted = power.share(circuits, claims, flows)
+def metered(draft: Draft, circuits: Iterable[str]) -> None:
+    """Their meters moved: shared out anew where something else is believed to flow beside us."""
+    for tree in _trees_of(draft.site, circuits):
+        before = {id_: _believed(draft, id_) for id_, one in tree.circuits.items() if one.meter}
+        flows = _flows(draft, tree)
+        if any(flows[id_] != known for id_, known in before.items()):
+            _share(draft, tree, flows)
+
+
+def _share(draft: Draft, tree: "_Tree", flows: Mapping[str, PerPhase]) -> None:
+    claims = [_claim(draft, one) for one in tree.members]
+    granted = power.share(tree.circuits, claims, flows)
     for claim in claims:
         _grant(draft, claim, granted[claim.outlet])
+
+
+def _flows(draft: Draft, tree: "_Tree") -> dict[str, PerPhase]:
+    """What each circuit carries beside our outlets."""
+    drawn = [(tree.above[one.id], _drawn_per_phase(draft, one)) for one in tree.members]
+    return {id_: _beside(draft, circuit, drawn) for id_, circuit in tree.circuits.items()}
+
+
+def _believed(draft: Draft, circuit: str) -> PerPhase | None:
+    """What was shared out last beside; None where no meter said."""
+    known = draft.get(CircuitLoad, circuit)
+    return known.beside_ma if known is not None and known.read else None
 
 
 def due_in_ms(draft: Draft, status: OutletStatus) -> int | None:
@@ -92,17 +109,20 @@ def _claim(draft: Draft, facility: Facility) -> Claim:
     outlet = outlets.outlet_of(facility)
     status = draft.get(OutletStatus, facility.id) or OutletStatus(facility.id)
     session = outlets.session_at(draft, facility.id)
-    ignores = straying.ignores_limit(draft, status.amiss)
-    fresh = outlets.is_fresh(draft, outlet)
-    most_ma = outlet.load.maximum_ma if fresh else _unheard_limit_ma(draft, outlet, status)
     drawn_ma = _drawn_ma(draft, outlet)
+    seen = outlets.seen(draft, outlet)
+    is_off = seen.fresh and seen.on is False and not drawn_ma
+    if is_off and session is None and not status.granted_ma:
+        return Claim(facility.id, outlet.load, 0)
+    ignores = straying.ignores_limit(draft, status.amiss)
+    most_ma = outlet.load.maximum_ma if seen.fresh else _unheard_limit_ma(draft, outlet, status)
     takes_ma = _takes_ma(draft, outlet.load, status, drawn_ma)
     wanted = takes_ma if _wants_power(draft, facility, session) else 0
     return Claim(
         outlet=facility.id,
         load=outlet.load,
         wanted_ma=min(wanted, outlet.load.minimum_ma) if ignores else min(wanted, most_ma),
-        deaf="limit_ignored" if ignores else "" if fresh else _UNHEARD,
+        deaf="limit_ignored" if ignores else "" if seen.fresh else _UNHEARD,
         granted_ma=status.granted_ma,
         counted_ma=_counted_ma(draft, outlet, status, takes_ma, drawn_ma),
         held_ms=status.turn.at(draft.now) if status.turn is not None else 0,
@@ -235,6 +255,11 @@ def _trees(site: Site) -> Mapping[str, _Tree]:
             },
         )
     return {id_: found[root] for id_, root in roots.items()}
+
+
+def _trees_of(site: Site, circuits: Iterable[str]) -> list[_Tree]:
+    trees = _trees(site)
+    return [trees[root] for root in sorted({trees[circuit].root for circuit in circuits})]
 
 
 def _above(site: Site, circuit: str) -> tuple[str, ...]:

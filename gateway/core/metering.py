@@ -104,7 +104,7 @@ def check_stuck(draft: Draft, facility: Facility, outlet: Outlet) -> None:
     if status is None or outlet.meter is None or outlet.points.power is None:
         return
     watts = outlets.watts(draft, outlet) or 0
-    flows = outlets.since(draft, status.flows, watts > 0)
+    flows = outlets.since(draft, status.flows, _flows(draft, outlet))
     if flows != status.flows:
         draft.put(replace(status, flows=flows))
     stuck = flows is not None and flows.at(draft.now) >= _moves_ms(outlet.meter, watts)
@@ -125,6 +125,10 @@ def due_in_ms(draft: Draft, status: MeterStatus) -> int | None:
     if status.flows is not None and watts > 0:
         waits.append(_moves_ms(outlet.meter, watts) - status.flows.at(draft.now))
     return first_ahead(waits)
+
+
+def _flows(draft: Draft, outlet: Outlet) -> bool:
+    return (outlets.watts(draft, outlet) or 0) > 0
 
 
 def _moves_ms(meter: Meter, watts: float) -> int:
@@ -162,15 +166,16 @@ def _count(draft: Draft, facility: Facility, status: MeterStatus, value: int, st
         latest = replace(session.segments[-1], latest_wh=value)
         draft.put(replace(session, segments=(*session.segments[:-1], latest)))
         step = 0
+    outlet, now = outlets.outlet_of(facility), Elapsed.started(draft.now)
     draft.put(
         replace(
             status,
             latest_wh=value,
-            since=Elapsed.started(draft.now),
+            since=now,
             moved_ms=draft.now.wall_ms,
             unattributed_wh=status.unattributed_wh + step,
             doubt=None,
-            flows=None,
+            flows=now if _flows(draft, outlet) else None,
         )
     )
     close_fault(draft, facility.id, "meter_implausible")

@@ -17,6 +17,7 @@ from gateway.domain.points import PointRef
 from gateway.domain.reasons import Reason, reason
 from gateway.domain.site import Facility
 
+_NUMBERS = (int, float)  # a union would be made anew at each look
 ASKED_AFTER_MS = SECOND_MS  # an answer this long after an instant was asked for after it
 _SAID: dict[object, ChargerState] = {state.value: state for state in ChargerState}
 _PLUGGED = {
@@ -105,9 +106,8 @@ def watts(draft: Draft, outlet: Outlet) -> float | None:
 def number(draft: Draft, ref: PointRef) -> float | None:
     """The value of a number that may be acted on."""
     reading = draft.reading(ref)
-    if not reading.good or not isinstance(reading.value, int | float):
-        return None
-    return float(reading.value)
+    value = reading.value
+    return float(value) if reading.good and isinstance(value, _NUMBERS) else None
 
 
 def read_since(draft: Draft, ref: PointRef, since: Elapsed | None) -> bool:

@@ -36,6 +36,7 @@ from gateway.domain.utilization import (
 )
 from gateway.domain.visits import RoomStatus, Visit
 
+_PLACES = {state: place for place, state in enumerate(STATES)}
 _STANDS = (BookingStatus.ENFORCED, BookingStatus.CHECKED_IN)
 _CUT_OFF = ("device_silent", "link_down", "driver_failed")
 _OCCUPIED = frozenset(
@@ -236,7 +237,7 @@ def _spend(usage: Usage, until_ms: int) -> Usage:
         return usage
     if usage.state is UtilizationState.UNKNOWN:
         return replace(usage, until_ms=until_ms)  # it is what remains
-    place = STATES.index(usage.state)
+    place = _PLACES[usage.state]
     at, buckets = usage.until_ms, {bucket.start_ms: bucket for bucket in usage.open}
     while at < until_ms:
         start = at // BUCKET_MS * BUCKET_MS

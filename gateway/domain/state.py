@@ -1,6 +1,6 @@
 """Everything that is true now. One writer applies changes; all others only look."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, TypeVar
@@ -141,7 +141,12 @@ class State:
     def where(self, type_: type[E], name: str, value: Any) -> tuple[E, ...]:
         """Entities whose indexed field `name` is, or contains, `value`."""
         found = self._index[type_, name].get(value)
-        return tuple(found.values()) if found else ()  # type: ignore[arg-type]
+        return (*found.values(),) if found else ()  # type: ignore[arg-type]
+
+    @property
+    def tables(self) -> Mapping[type[Entity], Mapping[str, Entity]]:
+        """Everything by type and id, to look at."""
+        return self._tables
 
     def count(self, type_: type[Entity]) -> int:
         """How many there are."""
