@@ -90,7 +90,7 @@ def due_in_ms(draft: Draft, status: OutletStatus) -> int | None:
 
 def load_due(draft: Draft, load: CircuitLoad) -> None:
     """What else flows on a circuit has changed for long enough to be believed."""
-    settle(draft, [load.id])
+    metered(draft, [load.id])
 
 
 def is_set(draft: Draft, facility: Facility) -> bool:
