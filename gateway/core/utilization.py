@@ -184,9 +184,11 @@ def _is_out_of_service(draft: Draft, facility: Facility) -> bool:
 
 def _is_cut_off(draft: Draft, device_id: str) -> bool:
     device = draft.site.equipment.devices.get(device_id)
-    about = (device_id, device.link if device else "")
-    faults = (fault for one in about for fault in draft.where(Fault, "about", one))
-    return any(fault.reason.code in _CUT_OFF for fault in faults)
+    for about in (device_id, device.link if device else ""):
+        for fault in draft.where(Fault, "about", about):
+            if fault.reason.code in _CUT_OFF:
+                return True
+    return False
 
 
 def _is_in_use(draft: Draft, facility: Facility) -> bool:
