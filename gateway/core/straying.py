@@ -20,18 +20,21 @@ FOLLOWS_WITHIN_MS = 15 * SECOND_MS  # a vehicle has 5 s to follow its limit (IEC
 SLACK_PERCENT = 110
 SLACK_MA = 500
 _UNASKED = "unauthorised_energy"
+_NOTHING = Amiss()
 
 
 def look(draft: Draft, facility: Facility) -> None:
     """Judge what the outlet draws by what it may."""
     status = draft.get(OutletStatus, facility.id) or OutletStatus(facility.id)
     known = status.amiss
+    unasked, beyond = _draws_unasked(draft, facility), _draws_beyond(draft, facility)
+    unread = not outlets.is_fresh(draft, outlets.outlet_of(facility))
+    if known == _NOTHING and not (unasked or beyond or unread):
+        return  # as before
     amiss = Amiss(
-        unasked=outlets.since(draft, known.unasked, _draws_unasked(draft, facility)),
-        beyond=outlets.since(draft, known.beyond, _draws_beyond(draft, facility)),
-        unread=outlets.since(
-            draft, known.unread, not outlets.is_fresh(draft, outlets.outlet_of(facility))
-        ),
+        unasked=outlets.since(draft, known.unasked, unasked),
+        beyond=outlets.since(draft, known.beyond, beyond),
+        unread=outlets.since(draft, known.unread, unread),
     )
     if amiss != known:
         draft.put(replace(status, amiss=amiss))

@@ -276,7 +276,11 @@ def _open_bucket(usage: Usage, start_ms: int) -> OpenBucket:
 def _with(usage: Usage, bucket: OpenBucket) -> Usage:
     others = [one for one in usage.open if one.start_ms != bucket.start_ms]
     buckets = sorted((*others, bucket), key=lambda one: one.start_ms)
-    return replace(usage, open=tuple(buckets))
+    return _opened(usage, tuple(buckets))
+
+
+def _opened(usage: Usage, buckets: tuple[OpenBucket, ...]) -> Usage:
+    return Usage(usage.id, usage.state, usage.until_ms, buckets)
 
 
 def _close(draft: Draft, usage: Usage) -> Usage:
@@ -284,7 +288,7 @@ def _close(draft: Draft, usage: Usage) -> Usage:
     closed = [bucket for bucket in usage.open if bucket.start_ms + BUCKET_MS <= over_ms]
     for bucket in closed:
         _tell(draft, usage.id, bucket)
-    return replace(usage, open=usage.open[len(closed) :]) if closed else usage
+    return _opened(usage, usage.open[len(closed) :]) if closed else usage
 
 
 def _tell(draft: Draft, facility: str, bucket: OpenBucket) -> None:
@@ -317,7 +321,7 @@ def _add(draft: Draft, facility: str, at_ms: int, counts: Counts) -> None:
     bucket = _open_bucket(usage, start)
     closed = draft.now.trusted and start + BUCKET_MS + CLOSES_AFTER_MS <= draft.now.wall_ms
     if bucket in usage.open or not closed:
-        draft.put(_with(usage, replace(bucket, counts=bucket.counts + counts)))
+        draft.put(_with(usage, OpenBucket(start, bucket.spent, bucket.counts + counts)))
         return
     draft.record(Fact.BUCKET_AMENDED, facility=facility, start_ms=start, **_counted(counts))
 
