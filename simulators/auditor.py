@@ -119,6 +119,7 @@ class Auditor(Witness):
 
     def died(self) -> None:
         """Its process is no more."""
+        self.books.died()
         self.cries.died()
         self.evidence.died()
 

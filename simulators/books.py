@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 BUCKET_MS = 15 * MINUTE_MS
 UNSEEN_WH = 3_000
 STORM = 100  # facts of one kind about one thing in an hour
-_ABOUT = ("booking", "session", "call", "visit", "grant", "facility", "door", "command")
+_ABOUT = ("fault", "booking", "session", "call", "visit", "grant", "facility", "door", "command")
 
 
 class Books(Witness):
@@ -62,6 +62,12 @@ class Books(Witness):
         self._told[key] += 1
         if self._told[key] > STORM:
             self._breach("DESIGN 5", f"{record.fact.value} of {about} over and over")
+
+    def died(self) -> None:
+        """The gateway's process is no more, and what no disk took of it (X1)."""
+        kept = (one.record for one in self._world.disk.stamped)
+        closed = (one.data for one in kept if one.fact is Fact.BUCKET_CLOSED)
+        self._buckets = {(data["facility"], data["start_ms"]) for data in closed}
 
     def meter_reset(self, connector: Connector) -> None:
         """A register is about to begin anew."""

@@ -66,23 +66,25 @@ class Currents(Witness):
         if self._world.place.gateway is None:
             return
         now_ms = self._now_ms
-        flows = list(self._world.place.town.buildings[circuit].amps(now_ms))
+        flows, meters = list(self._world.place.town.buildings[circuit].amps(now_ms)), 1
         for facility, connector, phases in self._loads[circuit]:
             drawn = connector.amps(now_ms)
             for amps, phase in zip(drawn, phases, strict=False):
                 flows[phase - 1] += amps
+            meters += any(drawn)
             if any(drawn) or facility in self._powered_ms:
                 self._check_power(facility, circuit, sum(drawn) * VOLTS)
-        self._check_limit(circuit, flows)
+        self._check_limit(circuit, flows, meters)
 
-    def _check_limit(self, circuit: str, flows: list[float]) -> None:
+    def _check_limit(self, circuit: str, flows: list[float], meters: int) -> None:
         """C4: too much lasts as long as a vehicle takes to follow.
 
-        What the building has just switched on no gateway sees coming, and a start looks first.
+        Each meter tells a step late. What the building has just switched on no gateway sees
+        coming, and a start looks first.
         """
-        limits = self._site.circuits[circuit].limit_ma
+        limits, step_ma = self._site.circuits[circuit].limit_ma, STEP_MA * meters
         now_ms = self._now_ms
-        if all(flow * 1_000 <= limit + STEP_MA for flow, limit in zip(flows, limits, strict=True)):
+        if all(flow * 1_000 <= limit + step_ma for flow, limit in zip(flows, limits, strict=True)):
             self._over_ms.pop(circuit, None)
             return
         since_ms = self._over_ms.setdefault(circuit, now_ms)

@@ -33,6 +33,7 @@ from gateway.domain.uses import Use, uses
 from gateway.domain.visits import DoorState, DoorStatus, Grant, RoomStatus, Visit
 
 EXPLAINS_MS = 15_000  # an exit press, or the lock's own user, explains an opening for so long
+TOLD_WITHIN_MS = 2_000  # a contact tells of an opening so much later: a poll, or its radio's way
 LOCKED, UNLOCKED = "locked", "unlocked"
 OWN_ACTIONS = frozenset({"unlock", "keypad_unlock", "rfid_unlock", "key_unlock"})
 HAND_ACTIONS = frozenset({"manual_unlock"})  # the knob inside
@@ -298,7 +299,8 @@ def _time_left_ms(draft: Draft, door: Door, given: Grant) -> int:
 
 
 def _is_passage(draft: Draft, door: Door) -> bool:
-    released = _status(draft, door).released_until_mono_ms > draft.now.mono_ms
+    until_ms = _status(draft, door).released_until_mono_ms
+    released = until_ms and draft.now.mono_ms < until_ms + TOLD_WITHIN_MS
     if released or passage.is_open_to_all(draft, door):
         return True
     return bool(fire.releases(draft, door) or released_by_call(draft, door))

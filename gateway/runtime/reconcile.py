@@ -4,9 +4,11 @@ Rules, sans-I/O:
 - A *level* is written until its reading agrees; never before the device's first reading or 15 s
   after the start, unless a fire, a hazard or a call asks for it; not reached in its time, it is
   missed.
-- A *lease* is renewed while it is wanted. A pattern's `off` is written until it is taken, or until
-  the last renewal has run out by itself. Any other value is proved by its reading, as a level is,
-  and renewed also at its safest: a charger that hears nothing more takes what it likes (C6).
+- A *lease* is renewed while it is wanted. A pattern that is not taken is missed once the last
+  renewal that was taken has run out: on a bad wire a siren sounds on. Its `off` is written until it
+  is taken, or until the last renewal has run out by itself. Any other value is proved by its
+  reading, as a level is, and renewed also at its safest: a charger that hears nothing more takes
+  what it likes (C6).
 - A *pulse* is written once for its token. Only the device's own refusal, within 2 s of the
   decision, earns one more try. Confirmed by another point; an outcome that stays unknown is told,
   and so is a pulse whose time was over before it could be written.
@@ -55,6 +57,7 @@ class _Driven:
     tries: int = 0
     next_ms: int = 0
     missed: bool = False
+    lasts_ms: int = 0  # until when the last renewal that was taken plays
     last: WriteOutcome | None = None
 
 
@@ -278,13 +281,14 @@ class Reconciler:
                 return []
             if lease.value == "off":
                 self._playing_until_ms.pop(lease.ref, None)
-            driven.tries = 0
+            driven.tries, driven.lasts_ms = 0, now.mono_ms + LEASE_MS
             was_missed, driven.missed = driven.missed, False
             return [SetpointReached(lease.ref)] if was_missed else []
         driven.next_ms = now.mono_ms + LEASE_RETRY_MS[min(driven.tries, len(LEASE_RETRY_MS) - 1)]
         driven.tries += 1
         settling = now.mono_ms - driven.since_ms < self._settles_ms(lease.ref)
-        if driven.missed or settling or not lease.plays:
+        lasts = now.mono_ms < driven.lasts_ms
+        if driven.missed or settling or lasts or not lease.plays:
             return []
         driven.missed = True
         return [SetpointMissed(lease.ref, lease.value, None, outcome.result, outcome.detail)]

@@ -201,6 +201,19 @@ def test_a_bounce_without_a_grant_says_nothing(world: World) -> None:
     assert len(world.facts(Fact.NOT_ENTERED)) == 1
 
 
+@pytest.mark.parametrize(("told_ms", "forced"), [(1_900, 0), (2_100, 1)])
+def test_who_follows_as_the_release_ends_forces_nothing(
+    world: World, told_ms: int, forced: int
+) -> None:
+    """A6: a contact, and its radio, tell of the opening a moment later."""
+    world.close("study")
+    world.pin("study", "1111")
+    world.pass_through("study")
+    world.wait(ms=5_000 - 2_000 + told_ms)
+    world.open("study")
+    assert len(world.facts(Fact.DOOR_FORCED)) == forced
+
+
 def test_two_who_were_granted_share_an_opening(world: World) -> None:
     """A6: each grant is entered or not, none is lost."""
     world.card("study", "A1")

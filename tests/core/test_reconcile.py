@@ -242,6 +242,14 @@ def test_a_siren_that_does_not_answer_is_tried_every_2_s_and_told(bench: Bench) 
     assert bench.go(4_000)[1] == [SetpointReached(SIREN)]
 
 
+def test_a_renewal_that_is_lost_is_no_miss_while_the_last_one_plays(bench: Bench) -> None:
+    bench.want(lease())
+    bench.go(20_000)
+    assert bench.go(LEASE_MS - 2_000, UNKNOWN)[1] == []
+    assert bench.go(2_000)[1] == []
+    assert [type(event) for event in bench.go(LEASE_MS + 2_000, UNKNOWN)[1]] == [SetpointMissed]
+
+
 def limit(ma: int) -> Lease:
     return Lease(LIMIT, ma, ma == 0, OK)
 

@@ -24,8 +24,13 @@ SEEDS = size("seeds", 6)
 YEAR_EVENTS = 365 * 5_000
 # Each once broke a rule: a storm of overstays (B7), a register that never agreed (C3), a holder who
 # was just opening the door (B6), a visit that nobody saw end (A7), a fault of a former process, a
-# session register that fell for a moment (C3), a siren that was told `off` before its last `on`.
-FAILED_ONCE = ((101, 4.0), (103, 4.0), (48, 2.5), (139, 2.5), (34, 2.5), (40, 2.5), (241, 2.5))
+# session register that fell for a moment (C3), a siren that was told `off` before its last `on`, a
+# lamp that failed and was right again with each write on a bad wire, one who followed as a release
+# ended (A6), meters that each tell a step late (C4).
+FAILED_ONCE = (
+    *((101, 4.0), (103, 4.0), (48, 2.5), (139, 2.5), (34, 2.5), (40, 2.5), (241, 2.5)),
+    *((505, 2.5), (1675, 2.5), (2842, 2.5)),
+)
 
 
 class Tally:
