@@ -22,8 +22,13 @@ from changes import MUTANTS, Mutant
 ROOT = Path(__file__).resolve().parents[2]
 ORDERS = ("tests/core/test_any_order.py", "tests/core/test_charging_any_order.py")
 TRUTH = "tests/simulation/test_truth.py"  # which state held, by what really was (U2)
-PROPERTIES = (*ORDERS, "tests/core/test_power.py", "tests/simulation/test_feeder.py", TRUTH)
-LIVES = {"PROOF_LIVES": "400", "PROOF_CHARGING_LIVES": "60", "PROOF_TRUTHS": "1"}
+OTHERS = (
+    "tests/runtime/test_agenda.py",
+    "tests/core/test_power.py",
+    "tests/simulation/test_feeder.py",
+)
+PROPERTIES = (*ORDERS, *OTHERS, TRUTH)
+LIVES = {"PROOF_LIVES": "1500", "PROOF_CHARGING_LIVES": "150", "PROOF_TRUTHS": "1"}
 PROPERTY_S, WORLD_S = 900.0, 1_800.0
 SOON_SEEDS, YEAR_SEEDS = 20, 146  # of two and a half days each
 
