@@ -46,15 +46,6 @@ def settle(draft: Draft, circuits: Iterable[str]) -> None:
         _share(draft, tree, _flows(draft, tree))
 
 
-def metered(draft: Draft, circuits: Iterable[str]) -> None:
-    """Their meters moved: shared out anew where something else is believed to flow beside us."""
-    for tree in _trees_of(draft.site, circuits):
-        before = {id_: _believed(draft, id_) for id_, one in tree.circuits.items() if one.meter}
-        flows = _flows(draft, tree)
-        if any(flows[id_] != known for id_, known in before.items()):
-            _share(draft, tree, flows)
-
-
 def _share(draft: Draft, tree: "_Tree", flows: Mapping[str, PerPhase]) -> None:
     claims = [_claim(draft, one) for one in tree.members]
     granted = power.share(tree.circuits, claims, flows)
@@ -66,12 +57,6 @@ def _flows(draft: Draft, tree: "_Tree") -> dict[str, PerPhase]:
     """What each circuit carries beside our outlets."""
     drawn = [(tree.above[one.id], _drawn_per_phase(draft, one)) for one in tree.members]
     return {id_: _beside(draft, circuit, drawn) for id_, circuit in tree.circuits.items()}
-
-
-def _believed(draft: Draft, circuit: str) -> PerPhase | None:
-    """What was shared out last beside; None where no meter said."""
-    known = draft.get(CircuitLoad, circuit)
-    return known.beside_ma if known is not None and known.read else None
 
 
 def due_in_ms(draft: Draft, status: OutletStatus) -> int | None:
@@ -90,7 +75,7 @@ def due_in_ms(draft: Draft, status: OutletStatus) -> int | None:
 
 def load_due(draft: Draft, load: CircuitLoad) -> None:
     """What else flows on a circuit has changed for long enough to be believed."""
-    metered(draft, [load.id])
+    settle(draft, [load.id])
 
 
 def is_set(draft: Draft, facility: Facility) -> bool:
