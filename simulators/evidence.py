@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from gateway.domain.now import MINUTE_MS, Now
 from gateway.domain.site import Facility
+from simulators.books import BUCKET_MS
 from simulators.witness import Witness
 
 if TYPE_CHECKING:
     from simulators.world import World
 
-BUCKET_MS = 15 * MINUTE_MS
 MARGIN_MS = MINUTE_MS  # a trusted clock is off by less, and a device found silent sooner
 KNOWN_BY_DOOR = frozenset({"unknown", "in_use_booked", "in_use_walk_in"})
 
