@@ -8,13 +8,12 @@ from random import Random
 
 from config.site import load_site
 from drivers.registry import kinds
-from gateway.domain.events import ChangesReceived, Event, Started, Stream
-from gateway.domain.now import MINUTE_MS, SECOND_MS, Now
+from gateway.domain.events import ChangesReceived, Started, Stream
+from gateway.domain.now import MINUTE_MS, SECOND_MS
 from gateway.domain.points import PointRef
 from gateway.domain.records import Fact
 from gateway.domain.secret import Secret
 from gateway.domain.site import Site
-from gateway.domain.state import Decision, Put
 from gateway.domain.subjects import Credential, CredentialKind, Presented, Subject
 from gateway.domain.utilization import Usage, UtilizationState
 from simulators.models.vehicles import Car
@@ -192,11 +191,9 @@ def relive_room(minutes: Sequence[Minute], *sensors: str) -> Agreement:
     ppm = minutes[0].co2_ppm
     place.town.sources[PointRef("air", "co2")] = lambda _now_ms: ppm
     gateway = _start(place)
-    states: list[tuple[int, UtilizationState]] = []
-    gateway.heard.append(lambda event, decision, now: _note(states, event, decision, now))
     room = place.town.rooms["office"]
     there = False
-    said: list[UtilizationState] = []
+    said: list[UtilizationState | None] = []
     for minute in minutes:
         schedule.run(minute.at_ms)
         ppm = minute.co2_ppm
@@ -211,21 +208,13 @@ def relive_room(minutes: Sequence[Minute], *sensors: str) -> Agreement:
         there = minute.occupied
         place.see("office")
         schedule.run(minute.at_ms + 30 * SECOND_MS)
-        said.append(states[-1][1] if states else UtilizationState.UNKNOWN)
+        usage = gateway.state.get(Usage, "office")
+        said.append(usage.state if usage is not None else None)
     used = [state in IN_USE for state in said]
     return Agreement(
         len(minutes),
         sum(minute.occupied for minute in minutes),
         sum(used),
         sum(use and minute.occupied for use, minute in zip(used, minutes, strict=True)),
-        sum(state is UtilizationState.UNKNOWN for state in said),
+        sum(state in (None, UtilizationState.UNKNOWN) for state in said),
     )
-
-
-def _note(
-    states: list[tuple[int, UtilizationState]], _event: Event, decision: Decision, now: Now
-) -> None:
-    for change in decision.changes:
-        entity = change.entity if isinstance(change, Put) else None
-        if isinstance(entity, Usage) and entity.id == "office":
-            states.append((now.wall_ms, entity.state))
