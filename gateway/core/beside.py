@@ -6,6 +6,7 @@ them off. A change is believed once it has lasted for two rounds of polls, and n
 was there all the time. A meter that rises above what a phase may carry is believed at once.
 """
 
+from dataclasses import replace
 from typing import NamedTuple
 
 from gateway.core import outlets
@@ -20,17 +21,20 @@ SLACK_MS = SECOND_MS
 
 def believed(draft: Draft, circuit: Circuit, ours: PerPhase) -> PerPhase:
     """As metered, less what our outlets are seen to draw; as declared while no meter says."""
+    known = draft.get(CircuitLoad, circuit.id)
     found = [outlets.number(draft, ref) for ref in circuit.meter]
     metered = [round(one) for one in found if one is not None]
     if not metered or len(metered) < len(found):
+        if known is not None and known.read:
+            draft.put(replace(known, read=False))
         return circuit.other_ma
     flows = _phases(*metered)
     apart = _phases(*(max(0, all_ - its) for all_, its in zip(flows, ours, strict=True)))
-    known = draft.get(CircuitLoad, circuit.id)
-    if known is not None and (flows, apart, apart) == (
+    if known is not None and (flows, apart, apart, True) == (
         known.metered_ma,
         known.beside_ma,
         known.toward_ma,
+        known.read,
     ):
         return apart
     if known is None:

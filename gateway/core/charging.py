@@ -117,9 +117,11 @@ def look(draft: Draft, *facilities: Facility) -> None:
     """What is read, and what time it is: each outlet's session goes as far as it can."""
     for facility in facilities:
         _advance(draft, facility)
+        straying.look(draft, facility)
     loads.settle(draft, {outlets.outlet_of(one).load.circuit for one in facilities})
     for facility in facilities:
-        _judge(draft, facility)
+        tripping.look(draft, facility)
+        _note_status(draft, facility)
 
 
 def counted(draft: Draft, facility: Facility) -> None:
@@ -141,12 +143,6 @@ def _is_steady(draft: Draft, facility: Facility) -> bool:
     sessions = draft.where(ChargingSession, "facility", facility.id)
     active = all(one.progress.state is SessionState.ACTIVE for one in sessions)
     return active and outlets.is_fresh(draft, outlets.outlet_of(facility))
-
-
-def _judge(draft: Draft, facility: Facility) -> None:
-    straying.look(draft, facility)
-    tripping.look(draft, facility)
-    _note_status(draft, facility)
 
 
 def due(draft: Draft, session: ChargingSession) -> None:

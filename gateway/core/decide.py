@@ -98,7 +98,7 @@ def _outlets(draft: Draft, event: events.ReadingsChanged) -> None:
         for used in used_by.get(reading.ref, ()):
             read[used.use][used.owner] = None
     if metered := read[Use.CIRCUIT_METER]:
-        loads.settle(draft, metered)
+        loads.metered(draft, metered)
     if looked := read[Use.OUTLET] | read[Use.POWER_DRIVE]:
         charging.look(draft, *(facilities[id_] for id_ in looked))
     for id_ in read[Use.REGISTER]:

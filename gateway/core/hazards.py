@@ -26,7 +26,6 @@ HOT = "too_hot"
 OVERCURRENT = "overcurrent"
 PLAUSIBLE_C = 150  # what says more is broken, and not hot
 PLAUSIBLE_TIMES = 8  # an outlet cannot draw more than so many times its most
-NOMINAL_V = 230
 SLACK_PERCENT = 110
 SLACK_MA = 500
 INRUSH_MS = 2 * SECOND_MS
@@ -112,7 +111,7 @@ def _drawn_ma(draft: Draft, outlet: Outlet) -> list[tuple[PointRef, float]]:
     power = outlet.points.power
     if not found and power is not None and outlet.load.kind is LoadKind.SWITCHED:
         drawn = outlets.watts(draft, outlet)
-        volts = NOMINAL_V * (len(outlet.load.phases) or 3)  # unknown: as many as there are
+        volts = outlets.NOMINAL_V * (len(outlet.load.phases) or 3)  # unknown: as many as there are
         found = [(power, None if drawn is None else drawn * 1_000 / volts)]
     return [(ref, drawn) for ref, drawn in found if drawn is not None]
 

@@ -33,8 +33,8 @@ FAILSAFE_AFTER_MS = MINUTE_MS
 OFF_AFTER_MS = 5 * MINUTE_MS
 MEASURED_AFTER_MS = 30 * SECOND_MS
 MEASURED_PERCENT = 120
-NOMINAL_V = 230
 WEIGHT_MAX = 32
+STANDS_AFTER = 4  # shares, at the most
 _UNHEARD = "outlet_unheard"
 # since it was last switched: when a switched load is taken as measured, and when turns change
 _TURNS = {LoadKind.SWITCHED: (MEASURED_AFTER_MS,), LoadKind.MODULATED: (power.TURN_MS,)}
@@ -46,11 +46,31 @@ def settle(draft: Draft, circuits: Iterable[str]) -> None:
         _share(draft, tree, _flows(draft, tree))
 
 
+def metered(draft: Draft, circuits: Iterable[str]) -> None:
+    """Their meters moved: shared out anew where something else is believed to flow beside us."""
+    for tree in _trees_of(draft.site, circuits):
+        before = {id_: _believed(draft, id_) for id_, one in tree.circuits.items() if one.meter}
+        flows = _flows(draft, tree)
+        if any(flows[id_] != known for id_, known in before.items()):
+            _share(draft, tree, flows)
+
+
 def _share(draft: Draft, tree: "_Tree", flows: Mapping[str, PerPhase]) -> None:
-    claims = [_claim(draft, one) for one in tree.members]
-    granted = power.share(tree.circuits, claims, flows)
-    for claim in claims:
-        _grant(draft, claim, granted[claim.outlet])
+    """Until it stands: what one is granted changes what the next share rests on."""
+    for _ in range(STANDS_AFTER):
+        claims = [_claim(draft, one) for one in tree.members]
+        shares = power.share(tree.circuits, claims, flows)
+        moved = [one.outlet for one in claims if shares[one.outlet].granted_ma != one.granted_ma]
+        for claim in claims:
+            _grant(draft, claim, shares[claim.outlet])
+        if not moved:
+            return
+
+
+def _believed(draft: Draft, circuit: str) -> PerPhase | None:
+    """What was shared out last beside; None where no meter said."""
+    known = draft.get(CircuitLoad, circuit)
+    return known.beside_ma if known is not None and known.read else None
 
 
 def _flows(draft: Draft, tree: "_Tree") -> dict[str, PerPhase]:
@@ -75,7 +95,7 @@ def due_in_ms(draft: Draft, status: OutletStatus) -> int | None:
 
 def load_due(draft: Draft, load: CircuitLoad) -> None:
     """What else flows on a circuit has changed for long enough to be believed."""
-    settle(draft, [load.id])
+    metered(draft, [load.id])
 
 
 def is_set(draft: Draft, facility: Facility) -> bool:
@@ -94,20 +114,23 @@ def _claim(draft: Draft, facility: Facility) -> Claim:
     outlet = outlets.outlet_of(facility)
     status = draft.get(OutletStatus, facility.id) or OutletStatus(facility.id)
     session = outlets.session_at(draft, facility.id)
-    drawn_ma = _drawn_ma(draft, outlet)
+    drawn_ma = outlets.drawn_ma(draft, outlet)
     seen = outlets.seen(draft, outlet)
     is_off = seen.fresh and seen.on is False and not drawn_ma
     if is_off and session is None and not status.granted_ma:
         return Claim(facility.id, outlet.load, 0)
     ignores = straying.ignores_limit(draft, status.amiss)
     most_ma = outlet.load.maximum_ma if seen.fresh else _unheard_limit_ma(draft, outlet, status)
+    deaf = "" if seen.fresh else _UNHEARD
+    if straying.stays_beyond(draft, outlet, status.amiss):
+        deaf = "limit_ignored"
     takes_ma = _takes_ma(draft, outlet.load, status, drawn_ma)
     wanted = takes_ma if _wants_power(draft, facility, session) else 0
     return Claim(
         outlet=facility.id,
         load=outlet.load,
         wanted_ma=min(wanted, outlet.load.minimum_ma) if ignores else min(wanted, most_ma),
-        deaf="limit_ignored" if ignores else "" if seen.fresh else _UNHEARD,
+        deaf=deaf,
         granted_ma=status.granted_ma,
         counted_ma=_counted_ma(draft, outlet, status, takes_ma, drawn_ma),
         held_ms=status.turn.at(draft.now) if status.turn is not None else 0,
@@ -144,7 +167,7 @@ def _weight(draft: Draft, load: Load, session: ChargingSession) -> int:
         return 1
     left_ms = max(MINUTE_MS, leaves_ms - draft.now.wall_ms)
     lacking_wh = max(0, needed_wh - session.energy_wh)
-    needed_a = lacking_wh * HOUR_MS // (left_ms * NOMINAL_V * max(1, len(load.phases)))
+    needed_a = lacking_wh * HOUR_MS // (left_ms * outlets.NOMINAL_V * max(1, len(load.phases)))
     return min(WEIGHT_MAX, max(1, needed_a))
 
 
@@ -159,14 +182,6 @@ def _counted_ma(
         return max(takes_ma if drive.value or status.granted_ma else 0, drawn_ma)
     may_ma = int(drive.value) if isinstance(drive.value, int | float) else 0
     return max(status.granted_ma, min(may_ma, outlet.load.maximum_ma), drawn_ma)
-
-
-def _drawn_ma(draft: Draft, outlet: Outlet) -> int:
-    """The most it is seen to draw on a phase: more than it may, where it ignores its limit."""
-    seen = outlets.seen(draft, outlet)
-    if not seen.currents_ma and outlet.load.kind is LoadKind.SWITCHED:
-        return round((seen.watts or 0) * 1_000 / NOMINAL_V)
-    return round(max([one or 0 for one in seen.currents_ma], default=0))
 
 
 def _unheard_limit_ma(draft: Draft, outlet: Outlet, status: OutletStatus) -> int:

@@ -14,10 +14,12 @@ from gateway.domain.charging import (
 )
 from gateway.domain.now import SECOND_MS, Elapsed
 from gateway.domain.points import PointRef
+from gateway.domain.power import LoadKind
 from gateway.domain.reasons import Reason, reason
 from gateway.domain.site import Facility
 
 _NUMBERS = (int, float)  # a union would be made anew at each look
+NOMINAL_V = 230
 ASKED_AFTER_MS = SECOND_MS  # an answer this long after an instant was asked for after it
 _SAID: dict[object, ChargerState] = {state.value: state for state in ChargerState}
 _PLUGGED = {
@@ -101,6 +103,14 @@ def plugged(draft: Draft, outlet: Outlet) -> bool | None:
 def watts(draft: Draft, outlet: Outlet) -> float | None:
     """The power that flows, as far as it is read."""
     return seen(draft, outlet).watts
+
+
+def drawn_ma(draft: Draft, outlet: Outlet) -> int:
+    """The most it is seen to draw on a phase: more than it may, where it ignores its limit."""
+    found = seen(draft, outlet)
+    if not found.currents_ma and outlet.load.kind is LoadKind.SWITCHED:
+        return round((found.watts or 0) * 1_000 / NOMINAL_V)
+    return round(max([one or 0 for one in found.currents_ma], default=0))
 
 
 def number(draft: Draft, ref: PointRef) -> float | None:

@@ -2,6 +2,7 @@
 
 One sample is none: meter chips give readings that nothing drew. What is read again is a fault; what
 drives the outlet is told its setpoint again and again, and the circuit counts what is seen to flow.
+Others give way to it once it had the time to follow; that it ignores its limit is said later.
 """
 
 from dataclasses import replace
@@ -10,13 +11,14 @@ from gateway.core import outlets
 from gateway.core.draft import Draft
 from gateway.core.durations import first_ahead
 from gateway.core.faults import fault_id, set_fault
-from gateway.domain.charging import Amiss, OutletStatus, SessionState
+from gateway.domain.charging import Amiss, Outlet, OutletStatus, SessionState
 from gateway.domain.faults import Fault
 from gateway.domain.now import SECOND_MS
 from gateway.domain.reasons import reason
 from gateway.domain.site import Facility
 
-FOLLOWS_WITHIN_MS = 15 * SECOND_MS  # a vehicle has 5 s to follow its limit (IEC 61851)
+STAYS_AFTER_MS = 6 * SECOND_MS  # a vehicle has 5 s to follow its limit (IEC 61851)
+IGNORES_AFTER_MS = 15 * SECOND_MS
 SLACK_PERCENT = 110
 SLACK_MA = 500
 _UNASKED = "unauthorised_energy"
@@ -50,7 +52,8 @@ def due_in_ms(draft: Draft, status: OutletStatus) -> int | None:
     """How long until `look` is worth asking, where nothing else is read."""
     waits, amiss = [], status.amiss
     if amiss.beyond is not None:
-        waits.append(FOLLOWS_WITHIN_MS - amiss.beyond.at(draft.now))
+        lasts_ms = amiss.beyond.at(draft.now)
+        waits += [STAYS_AFTER_MS - lasts_ms, IGNORES_AFTER_MS - lasts_ms]
     known = draft.get(Fault, fault_id(status.id, _UNASKED)) is not None
     if amiss.unasked is not None and not known:
         # read again, and not another: nobody tells
@@ -58,9 +61,17 @@ def due_in_ms(draft: Draft, status: OutletStatus) -> int | None:
     return first_ahead(waits)
 
 
+def stays_beyond(draft: Draft, outlet: Outlet, amiss: Amiss) -> bool:
+    """It had the time to follow its limit, and was read again: it has not."""
+    if amiss.beyond is None or amiss.beyond.at(draft.now) < STAYS_AFTER_MS:
+        return False
+    read = (*outlet.points.currents, outlet.points.power)
+    return any(ref is not None and outlets.read_since(draft, ref, amiss.beyond) for ref in read)
+
+
 def ignores_limit(draft: Draft, amiss: Amiss) -> bool:
-    """It had the time to follow its limit, and has not."""
-    return amiss.beyond is not None and amiss.beyond.at(draft.now) >= FOLLOWS_WITHIN_MS
+    """It has not followed its limit for so long that it is at fault."""
+    return amiss.beyond is not None and amiss.beyond.at(draft.now) >= IGNORES_AFTER_MS
 
 
 def _draws_unasked(draft: Draft, facility: Facility) -> bool:
@@ -72,10 +83,12 @@ def _draws_unasked(draft: Draft, facility: Facility) -> bool:
 
 
 def _draws_beyond(draft: Draft, facility: Facility) -> bool:
-    """It has taken its limit, and does not keep to it."""
-    points = outlets.outlet_of(facility).points
-    allowed = outlets.number(draft, points.limit) if points.limit is not None else None
-    if not allowed:
+    """It has taken its limit, or is off, and does not keep to it."""
+    outlet = outlets.outlet_of(facility)
+    limit = outlet.points.limit
+    allowed_ma = outlets.number(draft, limit) if limit is not None else None
+    if outlets.is_on(draft, outlet) is False:
+        allowed_ma = 0
+    if allowed_ma is None:
         return False
-    seen = outlets.seen(draft, outlets.outlet_of(facility)).currents_ma
-    return max([one or 0 for one in seen], default=0) > allowed * SLACK_PERCENT / 100 + SLACK_MA
+    return outlets.drawn_ma(draft, outlet) > allowed_ma * SLACK_PERCENT / 100 + SLACK_MA

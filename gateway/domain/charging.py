@@ -368,6 +368,7 @@ class CircuitLoad:
     toward_ma: PerPhase
     since: tuple[Elapsed, ...]  # of each phase
     metered_ma: PerPhase = NO_CURRENT  # what the meter said last
+    read: bool = True  # else what is declared stands for it
 
 
 @dataclass(frozen=True, slots=True)

@@ -158,8 +158,8 @@ _SENTENCES: dict[str, tuple[str, str]] = {
         "You asked for {asked}; your quota has {left} left.",
     ),
     "limit_ignored": (
-        "{outlet}接受了限流却未遵守。",
-        "{outlet} takes its limit and draws more: the circuit counts what it draws.",
+        "{outlet}未遵守其限流。",
+        "{outlet} draws more than its limit: the circuit counts what it draws.",
     ),
     "residual": (
         "回路{circuit}的总表与各分表之差超过5%。",

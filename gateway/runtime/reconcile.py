@@ -1,9 +1,9 @@
 """Make devices what they should be, and believe only what they report (DESIGN §2.1, RULES A4).
 
 Rules, sans-I/O:
-- A *level* is written until its reading agrees; never before the device's first reading or 15 s
-  after the start, unless a fire, a hazard or a call asks for it; not reached in its time, it is
-  missed.
+- A *level* is written until its reading agrees, ever more seldom, and at once when its device is
+  heard again; never before the device's first reading or 15 s after the start, unless a fire, a
+  hazard or a call asks for it; not reached in its time, it is missed.
 - A *lease* is renewed while it is wanted. A pattern that is not taken is missed once the last
   renewal that was taken has run out: on a bad wire a siren sounds on. Its `off` is written until it
   is taken, or until the last renewal has run out by itself. Any other value is proved by its
@@ -57,6 +57,7 @@ class _Driven:
     tries: int = 0
     next_ms: int = 0
     missed: bool = False
+    unheard: bool = False  # no good reading when it was last looked at
     lasts_ms: int = 0  # until when the last renewal that was taken plays
     last: WriteOutcome | None = None
 
@@ -204,6 +205,9 @@ class Reconciler:
         if reading.good and reading.value == level.value:
             driven.next_ms = 0
             return None
+        if driven.unheard and reading.good:
+            driven.tries = driven.next_ms = 0
+        driven.unheard = not reading.good
         if self._unseen(driven, reading, now):
             return None
         wrote_ms = self._wrote_ms.get(level.ref)

@@ -55,6 +55,33 @@ def test_who_does_not_follow_a_limit_is_known_after_15_s(garage: Garage) -> None
     assert "limit_ignored:car1" in garage.faults()
 
 
+def test_who_draws_though_it_is_off_takes_from_the_others_once_it_had_time(garage: Garage) -> None:
+    """C4: a vehicle has 5 s to follow, and what it draws is to be read again."""
+    charges_beside(garage, 30_000)
+    garage.read("car2/current", 3_000)
+    garage.read("panel/feeder", 43_000)
+    garage.wait(seconds=5)
+    garage.read("car2/current", 3_000)
+    assert garage.limit("car1") == 10_000
+    garage.wait(seconds=2)
+    assert garage.limit("car1") == 7_000
+    assert "limit_ignored:car2" not in garage.faults()
+    garage.read("car2/current", 0)
+    garage.read("panel/feeder", 37_000)
+    garage.wait(seconds=2)
+    assert garage.limit("car1") == 10_000
+
+
+def test_who_is_not_read_again_is_not_held_to_draw_on(garage: Garage) -> None:
+    """C4: what reports once a minute has had no time to say that it followed."""
+    charges_beside(garage, 30_000)
+    garage.read("car2/current", 3_000)
+    garage.mute.add("car2")
+    garage.read("panel/feeder", 43_000)
+    garage.wait(seconds=10)
+    assert garage.limit("car1") == 10_000
+
+
 def test_power_that_nobody_asked_for_is_known_when_it_is_read_again(garage: Garage) -> None:
     """C6"""
     garage.read("car1/power", 2_000)

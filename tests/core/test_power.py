@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.core.loads import STANDS_AFTER
 from gateway.core.power import TURN_MS, Claim, Share, share
 from gateway.domain.power import Circuit, Load, LoadKind, PerPhase
 
@@ -261,6 +262,45 @@ def test_it_settles_wastes_nothing_and_hangs_on_no_order(data: st.DataObject) ->
         room = min(left[spot] for spot in on_spots(circuits, real.load))
         if real.load.kind is LoadKind.MODULATED and 0 < real.granted < real.load.maximum_ma:
             assert room < real.load.step_ma
+
+
+@st.composite
+def claims_under_way(draw: st.DrawFn, circuits: Mapping[str, Circuit], number: int) -> Claim:
+    """An outlet at any moment: on or off, told something else than it does, served or waiting."""
+    load = draw(loads(circuits))
+    lowest, most = load.minimum_ma // load.step_ma, load.maximum_ma // load.step_ma
+    on = most if load.kind is LoadKind.SWITCHED else draw(st.integers(lowest, most))
+    granted = load.step_ma * draw(st.sampled_from((0, on)))
+    may = draw(st.sampled_from((0, granted, load.maximum_ma)))
+    wanted = draw(st.sampled_from((0, load.maximum_ma)))
+    held_ms = draw(st.sampled_from((0, 60_000, TURN_MS, 2 * TURN_MS)))
+    weight = draw(st.integers(1, 3))
+    return Claim(f"o{number}", load, wanted, granted, max(granted, may), held_ms, number, weight)
+
+
+@settings(max_examples=500, deadline=None, derandomize=True)
+@given(st.data())
+def test_a_share_stands_before_anything_else_is_read(data: st.DataObject) -> None:
+    """What is granted changes what the next share rests on: two of them, and it is at rest."""
+    circuits = data.draw(trees())
+    claims = [data.draw(claims_under_way(circuits, n)) for n in range(data.draw(st.integers(1, 8)))]
+    draws = {one.outlet: one.counted_ma * (one.counted_ma > one.granted_ma) for one in claims}
+    for _ in range(STANDS_AFTER):
+        found = share(circuits, claims, NOTHING)
+        told = {one.outlet: found[one.outlet].granted_ma for one in claims}
+        before, claims = (
+            claims,
+            [
+                replace(
+                    one,
+                    granted_ma=told[one.outlet],
+                    counted_ma=max(told[one.outlet], draws[one.outlet]),
+                    held_ms=one.held_ms if bool(told[one.outlet]) == one.on else 0,
+                )
+                for one in claims
+            ],
+        )
+    assert told == {one.outlet: one.granted_ma for one in before}
 
 
 @settings(max_examples=100, deadline=None, derandomize=True)

@@ -112,6 +112,28 @@ def test_a_level_that_drifts_is_written_again(bench: Bench) -> None:
     assert bench.go(20)[0] == [5_000]
 
 
+def test_a_level_is_written_at_once_to_a_device_that_is_heard_again(bench: Bench) -> None:
+    """C4, A4: after a long silence it would wait up to half a minute."""
+    bench.read(RELAY, False)
+    bench.want(level())
+    bench.read(RELAY, False, Quality.STALE)
+    bench.go(100_000)
+    heard_ms = bench.ms
+    bench.read(RELAY, False)
+    assert bench.go(2_000)[0] == [heard_ms, heard_ms + 500, heard_ms + 1_500]
+
+
+def test_a_register_that_wears_out_is_spared_also_when_it_is_heard_again() -> None:
+    bench = Bench(write_every_min=1)
+    bench.read(RELAY, False)
+    bench.want(level())
+    assert bench.go(20)[0] == [0]
+    bench.read(RELAY, False, Quality.STALE)
+    bench.go(10_000)
+    bench.read(RELAY, False)
+    assert bench.go(60_000)[0] == [60_000]
+
+
 def test_a_stale_reading_proves_nothing(bench: Bench) -> None:
     bench.read(RELAY, True, Quality.STALE)
     bench.want(level())

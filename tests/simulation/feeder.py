@@ -55,6 +55,11 @@ def site_of_feeder() -> Site:
     return replace(site, circuits=circuits, facilities=facilities)
 
 
+def device_of(outlet: str) -> str:
+    """What an outlet is read from."""
+    return outlet.removeprefix("bay_").partition("_")[0].replace("rack", "station")
+
+
 class Feeder(World):
     """One feeder's life from one seed."""
 
@@ -145,7 +150,11 @@ class Feeder(World):
             self.surprise()
         self._building = building
         beyond = [self._beyond_a(id_) for id_ in OUTLETS]
-        if any(now > before + DEADBAND_A for now, before in zip(beyond, self._beyond, strict=True)):
+        rises = [
+            now > before + DEADBAND_A for now, before in zip(beyond, self._beyond, strict=True)
+        ]
+        unseen = "feeder" in self.mute and any(map(self._mute_draws_beyond, OUTLETS))
+        if any(rises) or unseen:
             self.surprise()
         self._beyond = beyond
 
@@ -154,6 +163,9 @@ class Feeder(World):
         one = self.town.connector(outlet)
         most_a = max(one.amps(self.town_ms))
         return max(0.0, most_a - one.limit_ma / 1_000) if isinstance(one, Charger) else 0.0
+
+    def _mute_draws_beyond(self, outlet: str) -> bool:
+        return device_of(outlet) in self.mute and self._beyond_a(outlet) > DEADBAND_A
 
     def _pass(self) -> None:
         while (event := self.agenda.take(self.state, self.now())) is not None:

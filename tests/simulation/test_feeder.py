@@ -8,14 +8,15 @@ everything that hears and obeys gives way.
 import os
 
 import pytest
-from simulation.feeder import OUTLETS, Feeder, site_of_feeder
+from simulation.feeder import OUTLETS, Feeder, device_of, site_of_feeder
 
 from gateway.domain.charging import OutletStatus
 from gateway.domain.site import Site
 from simulators.models.connectors import Charger
 
 STEPS = int(os.environ.get("PROOF_FEEDER_STEPS", "100"))  # for each seed
-REACTION_MS = 9_000  # read, written, read again, by devices read every second at the worst
+SEEDS = (*range(10), 14, 16, 19, 20, 26, 35)  # the last six passed it once
+REACTION_MS = 12_000  # read, given the time to follow, written, and again where it is lost
 SILENT = ("keba", "abb", "alfen", "charx", "station", "feeder")
 
 
@@ -50,8 +51,7 @@ class Watched(Feeder):
         """Something that hears and obeys is still let draw."""
         for outlet in OUTLETS:
             connector = self.town.connector(outlet)
-            device = outlet.removeprefix("bay_").partition("_")[0].replace("rack", "station")
-            obeys = device not in self.mute and not getattr(connector, "ignores", False)
+            obeys = device_of(outlet) not in self.mute and not getattr(connector, "ignores", False)
             if obeys and any(connector.amps(self.town_ms)):
                 return True
         return False
@@ -75,6 +75,7 @@ def step(here: Feeder) -> None:
             here.mute.add(random.choice(SILENT))
         case "heal":
             here.mute.clear()
+            here.surprise()  # only now can they be told
         case "lose":
             here.losing = random.choice([0.0, 0.3])
         case "vice":
@@ -87,7 +88,7 @@ def step(here: Feeder) -> None:
     here.live(random.choice([500, 1_000, 3_000]))
 
 
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", SEEDS)
 def test_what_truly_flows_never_passes_the_limit(site: Site, seed: int) -> None:
     """C4: chargers fall silent, lose writes or ignore them, the gateway is killed, a meter dies."""
     here = Watched(site, seed)
