@@ -140,7 +140,7 @@ def _is_steady(draft: Draft, facility: Facility) -> bool:
     status = draft.get(OutletStatus, facility.id)
     if status is None or status.amiss.unread is not None:
         return False
-    sessions = draft.where(ChargingSession, "facility", facility.id)
+    sessions = outlets.sessions_at(draft, facility.id)
     active = all(one.progress.state is SessionState.ACTIVE for one in sessions)
     return active and outlets.is_fresh(draft, outlets.outlet_of(facility))
 
@@ -196,6 +196,7 @@ def restarted(draft: Draft, away_ms: int | None) -> None:
 
     A switched outlet that is off after a long outage, or one of unknown length, stays off.
     """
+    straying.restarted(draft)
     for session in draft.all(ChargingSession):
         facility = draft.site.facilities.get(session.facility)
         if facility is None or facility.outlet is None or not session.running:

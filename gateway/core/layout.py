@@ -1,14 +1,16 @@
 """How the parts of a site lie to one another: found once a site, asked at every decision."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypeVar
 
 from gateway.domain.calls import Call
-from gateway.domain.site import CallPoint, Door, Facility, FireRole, FireZone, Site
+from gateway.domain.points import PointRef
+from gateway.domain.site import CallPoint, Device, Door, Facility, FireRole, FireZone, Site
 
 T = TypeVar("T")
+BATTERY_POINTS = ("battery", "battery_low")  # a level in percent, and a flag
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,8 @@ class Layout:
     entrances: Mapping[str, tuple[Door, ...]]  # doors of a place, else of the nearest above it
     strikes: Mapping[str, tuple[str, ...]]  # devices that let people into a facility
     observers: Mapping[str, tuple[Facility, ...]]  # facilities that a device sees or lets people in
+    covering: Mapping[str, tuple[CallPoint, ...]]  # the call points of each place that has some
+    batteries: tuple[tuple[Device, tuple[PointRef, ...]], ...]  # and what tells of them
 
 
 @lru_cache(maxsize=4)
@@ -50,6 +54,8 @@ def layout(site: Site) -> Layout:
         entrances={p: _nearest(doors_of, above[p]) for p in site.places},
         strikes={f.id: _strikes(site, f) for f in facilities},
         observers=_observers(site),
+        covering={place: found for place, found in by_place.items() if found},
+        batteries=tuple(_batteries(site)),
     )
 
 
@@ -94,6 +100,14 @@ def _observers(site: Site) -> dict[str, tuple[Facility, ...]]:
         for device in devices:
             found[device] = (*found.get(device, ()), facility)
     return found
+
+
+def _batteries(site: Site) -> Iterator[tuple[Device, tuple[PointRef, ...]]]:
+    for device in site.equipment.devices.values():
+        points = site.equipment.profiles[device.profile].points
+        told = tuple(PointRef(device.id, name) for name in BATTERY_POINTS if name in points)
+        if told:
+            yield device, told
 
 
 def door_devices(door: Door) -> set[str]:

@@ -26,7 +26,7 @@ from gateway.domain.charging import (
     SessionState,
 )
 from gateway.domain.now import HOUR_MS, MINUTE_MS, SECOND_MS, Elapsed
-from gateway.domain.power import Circuit, Load, LoadKind, PerPhase
+from gateway.domain.power import NO_CURRENT, Circuit, Load, LoadKind, PerPhase
 from gateway.domain.site import Facility, Site
 
 FAILSAFE_AFTER_MS = MINUTE_MS
@@ -75,7 +75,8 @@ def _believed(draft: Draft, circuit: str) -> PerPhase | None:
 
 def _flows(draft: Draft, tree: "_Tree") -> dict[str, PerPhase]:
     """What each circuit carries beside our outlets."""
-    drawn = [(tree.above[one.id], _drawn_per_phase(draft, one)) for one in tree.members]
+    found = [(tree.above[one.id], _drawn_per_phase(draft, one)) for one in tree.members]
+    drawn = [one for one in found if one[1] != NO_CURRENT]
     return {id_: _beside(draft, circuit, drawn) for id_, circuit in tree.circuits.items()}
 
 
@@ -215,8 +216,10 @@ def _beside(
 def _drawn_per_phase(draft: Draft, facility: Facility) -> PerPhase:
     """What an outlet is seen to draw on the site's phases; nothing is taken off where unknown."""
     outlet = outlets.outlet_of(facility)
-    found = [0, 0, 0]
     drawn = outlets.seen(draft, outlet).currents_ma
+    if not any(drawn):
+        return NO_CURRENT
+    found = [0, 0, 0]
     for phase, drawn_ma in zip(outlet.load.phases, drawn, strict=False):
         found[phase - 1] = round(drawn_ma or 0)
     l1, l2, l3 = found

@@ -260,7 +260,7 @@ def _most_wh(outlet: Outlet, meter: Meter, elapsed_ms: int) -> int:
 
 def _taking(draft: Draft, facility: Facility) -> ChargingSession | None:
     """The session that the register's energy belongs to; one that waits for its last reading."""
-    found = draft.where(ChargingSession, "facility", facility.id)
+    found = outlets.sessions_at(draft, facility.id)
     taking = [s for s in found if s.progress.state in _TAKING]
     waiting = [s for s in found if s.progress.state is SessionState.PROVISIONAL]
     return next(iter(taking or waiting), None)

@@ -1,5 +1,6 @@
 """What an outlet's readings say, and how it stands (RULES C1, C8)."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from gateway.core import calendar, fire
@@ -41,13 +42,20 @@ def facility_of(draft: Draft, id_: str) -> Facility | None:
     return found if found is not None and found.outlet is not None else None
 
 
+def sessions_at(draft: Draft, facility: str) -> Sequence[ChargingSession]:
+    """The sessions of an outlet that are not closed for good, found once until one changes."""
+    known: dict[str, Sequence[ChargingSession]] = draft.found(ChargingSession)
+    if facility not in known:
+        known[facility] = draft.where(ChargingSession, "facility", facility)
+    return known[facility]
+
+
 def session_at(draft: Draft, facility: str) -> ChargingSession | None:
     """The session that has the outlet now."""
-    known: dict[str, ChargingSession | None] = draft.found(ChargingSession)
-    if facility not in known:
-        sessions = draft.where(ChargingSession, "facility", facility)
-        known[facility] = next((one for one in sessions if one.running), None)
-    return known[facility]
+    for session in sessions_at(draft, facility):
+        if session.running:
+            return session
+    return None
 
 
 class Seen(NamedTuple):

@@ -13,7 +13,7 @@ from gateway.core.durations import first_ahead
 from gateway.core.faults import fault_id, set_fault
 from gateway.domain.charging import Amiss, Outlet, OutletStatus, SessionState
 from gateway.domain.faults import Fault
-from gateway.domain.now import SECOND_MS
+from gateway.domain.now import SECOND_MS, Elapsed
 from gateway.domain.reasons import reason
 from gateway.domain.site import Facility
 
@@ -46,6 +46,14 @@ def look(draft: Draft, facility: Facility) -> None:
     set_fault(draft, facility.id, why, again, (facility.place,), urgent=True)
     ignored = ignores_limit(draft, amiss)
     set_fault(draft, facility.id, reason("limit_ignored", outlet=name), ignored, (facility.place,))
+
+
+def restarted(draft: Draft) -> None:
+    """Nothing is read yet, of any outlet."""
+    for status in draft.all(OutletStatus):
+        if status.amiss.unread is None:
+            amiss = replace(status.amiss, unread=Elapsed.started(draft.now))
+            draft.put(replace(status, amiss=amiss))
 
 
 def due_in_ms(draft: Draft, status: OutletStatus) -> int | None:

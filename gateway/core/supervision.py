@@ -81,11 +81,9 @@ def supervise(draft: Draft) -> None:
     """The slow round: cover, tests, batteries, stuck sensors, locks."""
     site = draft.site
     batteries_low = _batteries(draft)
-    by_place: dict[str, list[CallPoint]] = {}
     for call_point in site.safety.call_points.values():
-        by_place.setdefault(call_point.place, []).append(call_point)
         call_test.check_tested(draft, call_point)
-    for place, call_points in by_place.items():
+    for place, call_points in layout(site).covering.items():
         _check_cover(draft, place, call_points, batteries_low)
     for facility in site.facilities.values():
         _check_sensors(draft, facility)
@@ -149,7 +147,7 @@ def _link_is_down(draft: Draft, link: str) -> bool:
 
 
 def _check_cover(
-    draft: Draft, place: str, call_points: list[CallPoint], batteries_low: set[str]
+    draft: Draft, place: str, call_points: tuple[CallPoint, ...], batteries_low: set[str]
 ) -> None:
     """No cover for what a call point alone covers; reduced if one of several is lost (E5)."""
     name = draft.site.places[place].name.en
@@ -179,8 +177,8 @@ def _covers(draft: Draft, call_point: CallPoint) -> bool:
 def _batteries(draft: Draft) -> set[str]:
     """Devices whose battery is low; each is a fault. What was never told changes nothing."""
     low: set[str] = set()
-    for device in draft.site.equipment.devices.values():
-        is_low = _battery_is_low(draft, device)
+    for device, points in layout(draft.site).batteries:
+        is_low = _battery_is_low(draft, points)
         if is_low is None:
             continue
         why = reason("battery_low", device=device.name.en)
@@ -190,17 +188,14 @@ def _batteries(draft: Draft) -> set[str]:
     return low
 
 
-def _battery_is_low(draft: Draft, device: Device) -> bool | None:
-    points = draft.site.equipment.profiles[device.profile].points
+def _battery_is_low(draft: Draft, points: tuple[PointRef, ...]) -> bool | None:
     told: list[bool] = []
-    if "battery" in points:
-        level = draft.reading(PointRef(device.id, "battery")).value
-        if isinstance(level, int | float) and not isinstance(level, bool):
-            told.append(level <= BATTERY_LOW_PERCENT)
-    if "battery_low" in points:
-        flag = draft.reading(PointRef(device.id, "battery_low")).value
-        if isinstance(flag, bool):
-            told.append(flag)
+    for ref in points:
+        match draft.reading(ref).value:
+            case bool(flag):
+                told.append(flag)
+            case int(level) | float(level):
+                told.append(level <= BATTERY_LOW_PERCENT)
     return any(told) if told else None
 
 

@@ -77,10 +77,16 @@ def look(draft: Draft, facility: Facility) -> None:
 
 
 def due(draft: Draft, usage: Usage) -> None:
-    """Time passed for an account."""
+    """Time passed for an account. What it rests on is looked at anew as a bucket closes."""
     facility = draft.site.facilities.get(usage.id)
-    if facility is not None:
+    if facility is None:
+        return
+    edge = _next_edge_ms(draft, facility, usage.until_ms)
+    changes = edge is not None and edge <= draft.now.wall_ms
+    if changes or not draft.now.trusted or _closing(draft, usage):
         look(draft, facility)
+    else:
+        draft.put(_spend(usage, draft.now.wall_ms))
 
 
 def due_in_ms(draft: Draft, usage: Usage) -> int | None:
@@ -138,7 +144,7 @@ def look_at_all(draft: Draft) -> None:
 
 def metered(draft: Draft, facility: Facility, energy_wh: int) -> None:
     """A facility's register moved: now, or for a session that closed without its last register."""
-    sessions = draft.where(ChargingSession, "facility", facility.id)
+    sessions = outlets.sessions_at(draft, facility.id)
     closed = next((session for session in sessions if not session.running), None)
     since_ms = closed.progress.since.at(draft.now) if closed is not None else 0
     _add(draft, facility.id, draft.now.wall_ms - since_ms, Counts(energy_wh=energy_wh))
@@ -283,9 +289,14 @@ def _opened(usage: Usage, buckets: tuple[OpenBucket, ...]) -> Usage:
     return Usage(usage.id, usage.state, usage.until_ms, buckets)
 
 
-def _close(draft: Draft, usage: Usage) -> Usage:
+def _closing(draft: Draft, usage: Usage) -> tuple[OpenBucket, ...]:
+    """The buckets that are closed now."""
     over_ms = draft.now.wall_ms - CLOSES_AFTER_MS
-    closed = [bucket for bucket in usage.open if bucket.start_ms + BUCKET_MS <= over_ms]
+    return tuple([bucket for bucket in usage.open if bucket.start_ms + BUCKET_MS <= over_ms])
+
+
+def _close(draft: Draft, usage: Usage) -> Usage:
+    closed = _closing(draft, usage)
     for bucket in closed:
         _tell(draft, usage.id, bucket)
     return _opened(usage, usage.open[len(closed) :]) if closed else usage

@@ -9,7 +9,7 @@ from core.garage import Garage
 from core.harness import DESK, World
 from core.sites import court, facility, sensor
 
-from gateway.domain.events import SessionStopAsked, SiteChanged
+from gateway.domain.events import ReadingsChanged, SessionStopAsked, SiteChanged
 from gateway.domain.hours import WeeklyHours
 from gateway.domain.now import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, Trust
 from gateway.domain.records import Fact, Record
@@ -74,6 +74,21 @@ def test_presence_without_a_booking_is_a_walk_in(world: World) -> None:
     found = minutes(world, "terrace")
     hold = world.site.facilities["terrace"].sensors[0].hold_ms / MINUTE_MS
     assert found["in_use_walk_in"] == pytest.approx(10 + hold, abs=0.1)
+
+
+def test_an_outlet_is_known_again_as_soon_as_it_is_read_after_a_restart() -> None:
+    """U2: all of it in one answer, so that nobody looked while it was not."""
+    garage = Garage()
+    garage.run(60)
+    garage.at("09:31")
+    known = [one for one in garage.readings.all() if one.ref.device == "car1"]
+    garage.restart(off_ms=10_000)
+    read = tuple(replace(one, mono_ms=garage.mono_ms) for one in known)
+    for reading in read:
+        garage.readings.put(reading)
+    garage.tell(ReadingsChanged(read))
+    garage.at("10:11")
+    assert minutes(garage, "car1")["idle"] == pytest.approx(60, abs=0.4)
 
 
 def test_a_silent_sensor_leaves_the_time_unknown(world: World) -> None:
