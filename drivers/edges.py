@@ -17,7 +17,8 @@ Doors, supervised points and changes are also found at first sight, and after a 
 from dataclasses import dataclass
 from typing import Protocol
 
-from gateway.domain.points import Value
+from gateway.domain.events import PointEdge
+from gateway.domain.points import PointRef, Value
 from gateway.domain.profile import Edge
 
 REARM_MS = 1_000
@@ -32,6 +33,10 @@ class Found:
     count: int = 1
     first_sight: bool = False
     brief: bool = False
+
+    def at(self, ref: PointRef, detail: dict[str, Value] | None = None) -> PointEdge:
+        """It happened at that point."""
+        return PointEdge(ref, self.value, self.count, self.first_sight, detail or None, self.brief)
 
 
 class Watcher(Protocol):

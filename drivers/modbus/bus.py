@@ -19,7 +19,6 @@ from drivers.modbus.health import Condition
 from drivers.modbus.plan import Limits, Span, plan, readable
 from drivers.modbus.schedule import Group, Member
 from gateway.domain.errors import MalformedError
-from gateway.domain.events import PointEdge
 from gateway.domain.points import PointRef, Quality, Reading, Value
 from gateway.domain.profile import Edge, PollClass, Profile, ValueKind
 from gateway.domain.site import POLL_MS, Device
@@ -215,10 +214,7 @@ class PolledGroup(Group):
         if shown is not None and point.moved(shown):
             _tell(point, shown, times, sink)
         if found is not None:
-            edge = PointEdge(
-                point.ref, found.value, found.count, found.first_sight, brief=found.brief
-            )
-            sink.edge(edge)
+            sink.edge(found.at(point.ref))
 
 
 def _tell(point: PolledPoint, value: Value, times: tuple[int, int], sink: Sink) -> None:

@@ -64,10 +64,7 @@ class Happenings:
     ) -> bool:
         """Tell one; True if `settle` will be called once it is durable."""
         if self._allowance.spend():
-            happened = PointEdge(
-                ref, found.value, found.count, found.first_sight, detail or None, found.brief
-            )
-            self._state.sink.edge(happened, settle)
+            self._state.sink.edge(found.at(ref, detail), settle)
             return settle is not None
         if edge is not Edge.PRESS:
             return False

@@ -47,25 +47,25 @@ def outputs(site: Site) -> tuple[PointRef, ...]:
 
 def affected(site: Site, changes: Iterable[Change]) -> dict[PointRef, None]:
     """The points whose setpoint these changes can have moved, in an order that no hash decides."""
-    found: dict[PointRef, None] = {}
-    for change in changes:
-        if isinstance(change, Put):
-            kind, id_ = type(change.entity), change.entity.id
-        else:
-            kind, id_ = change.type, change.id
-        if kind is DoorStatus:
-            found |= dict.fromkeys(_door_outputs(site, id_))
-        elif kind is Call and isinstance(change, Put):
-            found |= dict.fromkeys(_call_outputs(site, change.entity))  # type: ignore[arg-type]  # it is one
-        elif kind is FireLatch:
-            found |= dict.fromkeys(_zone_outputs(site, id_))
-        elif kind is OutletStatus:
-            found |= dict.fromkeys(_outlet_outputs(site, id_))
-        elif kind is CircuitStatus and id_ in site.circuits:
-            found[tripping.breaker_of(site.circuits[id_])] = None
-        elif kind is Fault:
-            found |= dict.fromkeys(_zone_outputs(site, id_.partition(":")[2]))
-    return found
+    return dict.fromkeys(ref for change in changes for ref in _moved_by(site, change))
+
+
+def _moved_by(site: Site, change: Change) -> Iterable[PointRef]:
+    if isinstance(change, Put):
+        kind, id_ = type(change.entity), change.entity.id
+    else:
+        kind, id_ = change.type, change.id
+    if kind is DoorStatus:
+        return _door_outputs(site, id_)
+    if kind is Call and isinstance(change, Put):
+        return _call_outputs(site, change.entity)  # type: ignore[arg-type]  # it is one
+    if kind in (FireLatch, Fault):
+        return _zone_outputs(site, id_.partition(":")[2] or id_)
+    if kind is OutletStatus:
+        return _outlet_outputs(site, id_)
+    if kind is CircuitStatus and id_ in site.circuits:
+        return (tripping.breaker_of(site.circuits[id_]),)
+    return ()
 
 
 def derive(

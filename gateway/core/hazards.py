@@ -107,10 +107,11 @@ def _found(draft: Draft, outlet: Outlet) -> tuple[str, PointRef] | None:
 
 def _drawn_ma(draft: Draft, outlet: Outlet) -> list[tuple[PointRef, float]]:
     """The currents that are read; of a switched outlet without any, by its power (C8)."""
-    found = [(ref, outlets.number(draft, ref)) for ref in outlet.points.currents]
+    seen = outlets.seen(draft, outlet)
+    found = list(zip(outlet.points.currents, seen.currents_ma, strict=True))
     power = outlet.points.power
     if not found and power is not None and outlet.load.kind is LoadKind.SWITCHED:
-        drawn = outlets.watts(draft, outlet)
+        drawn = seen.watts
         volts = outlets.NOMINAL_V * (len(outlet.load.phases) or 3)  # unknown: as many as there are
         found = [(power, None if drawn is None else drawn * 1_000 / volts)]
     return [(ref, drawn) for ref, drawn in found if drawn is not None]

@@ -121,14 +121,7 @@ def take(gateway: VirtualGateway, device: Reached, values: Iterable[Value], foun
             if point.telemetry:
                 found.readings.append(reading)
         if happened is not None:
-            edge = PointEdge(
-                point.ref,
-                happened.value,
-                happened.count,
-                happened.first_sight,
-                brief=happened.brief,
-            )
-            found.edges.append(edge)
+            found.edges.append(happened.at(point.ref))
     return open_still
 
 
