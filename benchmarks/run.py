@@ -26,6 +26,7 @@ BENCHMARKS = {
     "rebalance": 120,
     "devices": 150,
     "offline": 400,
+    "world": 120,
     "memory": 90,
 }
 

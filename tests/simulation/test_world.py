@@ -3,25 +3,23 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from random import Random
-from time import perf_counter, process_time
 
 import pytest
 from fixtures.sizes import size
 
-from gateway.domain.now import MINUTE_MS, Now
+from gateway.domain.now import MINUTE_MS
 from gateway.domain.points import PointRef
-from gateway.runtime.step import Released, Step, Told
 from simulators.models.vehicles import KINDS
+from simulators.tally import Tally
 from simulators.virtual.premises import draw_site
-from simulators.world import Lived, World
+from simulators.world import World
 
 ROOT = Path(__file__).parents[2]
 DAYS = 2.5
 SEEDS = size("seeds", 6)
-YEAR_EVENTS = 365 * 5_000
 # Each once broke a rule: a storm of overstays (B7), a register that never agreed (C3), a holder who
 # was just opening the door (B6), a visit that nobody saw end (A7), a fault of a former process, a
 # session register that fell for a moment (C3), a siren that was told `off` before its last `on`, a
@@ -33,44 +31,11 @@ FAILED_ONCE = (
 )
 
 
-class Tally:
-    """What the worlds took: of the processor, and of it the gateway's core."""
-
-    def __init__(self) -> None:
-        self.days, self.events, self.took_s, self.core_s = 0.0, 0, 0.0, 0.0
-
-    def live(self, world: World) -> Lived:
-        began = process_time()
-        lived = world.run()
-        self.took_s += process_time() - began
-        self.days += lived.days
-        self.events += lived.events
-        return lived
-
-    def __str__(self) -> str:
-        event_us, core_us = (1e6 * s / self.events for s in (self.took_s, self.core_s))
-        years = 3_600 / (event_us * YEAR_EVENTS / 1e6)
-        return (
-            f"{self.days:.0f} days, {self.events:,} events in {self.took_s:.0f} s: "
-            f"{event_us:.0f} us an event, the core {core_us:.0f} us of it; "
-            f"{years:.1f} gateway-years an hour"
-        )
-
-
 @pytest.fixture(scope="module")
 def tally() -> Iterator[Tally]:
     """Counts while the tests of this module run, and tells at their end."""
-    tally, take = Tally(), Step.take
-
-    def timed(step: Step, events: Iterable[tuple[Told, Now]]) -> Released:
-        began = perf_counter()
-        released = take(step, events)
-        tally.core_s += perf_counter() - began
-        return released
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Step, "take", timed)
-        yield tally
+    tally = Tally()
+    yield tally
     print(f"\n{tally}")
 
 
