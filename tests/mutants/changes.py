@@ -210,6 +210,20 @@ MUTANTS = (
         "        return 0",
     ),
     Mutant(
+        "nobody gives way to what draws on though it was told less",
+        "C4",
+        f"{CORE}/straying.py",
+        "    if amiss.beyond is None or amiss.beyond.at(draft.now) < STAYS_AFTER_MS:\n",
+        "    if True:\n",
+    ),
+    Mutant(
+        "a share is made once, whatever follows from it",
+        "C4",
+        f"{CORE}/loads.py",
+        "STANDS_AFTER = 4 ",
+        "STANDS_AFTER = 1 ",
+    ),
+    Mutant(
         "a circuit above is not looked at",
         "C4",
         f"{CORE}/power.py",

@@ -28,7 +28,12 @@ OTHERS = (
     "tests/simulation/test_feeder.py",
 )
 PROPERTIES = (*ORDERS, *OTHERS, TRUTH)
-LIVES = {"PROOF_LIVES": "1500", "PROOF_CHARGING_LIVES": "150", "PROOF_TRUTHS": "1"}
+LIVES = {
+    "PROOF_LIVES": "1500",
+    "PROOF_CHARGING_LIVES": "150",
+    "PROOF_FEEDER_STEPS": "1000",
+    "PROOF_TRUTHS": "1",
+}
 PROPERTY_S, WORLD_S = 900.0, 1_800.0
 SOON_SEEDS, YEAR_SEEDS = 20, 146  # of two and a half days each
 
