@@ -1,15 +1,15 @@
 """Run the parts of the test suite, each with its budget, and print what each took.
 
 `run.py` runs the short parts, `run.py --prove` the long ones: the same tests at other sizes, which
-`fixtures.sizes` reads from the environment. Parts that mostly wait run beside the others, for they
-leave the processor to them. What is measured runs before all of them, alone.
+`fixtures.sizes` reads from the environment. Parts of a lane run one after the other, lanes beside
+one another: what mostly waits leaves the processor to the rest. What is measured runs first, alone.
 """
 
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -32,17 +32,18 @@ TRUTH = "tests/simulation/test_truth.py"
 
 @dataclass(frozen=True)
 class Part:
-    """A command with its budget in seconds. `waits`: most of the time, for something."""
+    """A command with its budget in seconds."""
 
     budget: int
     command: list[str]
-    waits: bool = False
-    alone: bool = False
+    lane: str = "busy"
     sizes: Mapping[str, str] = field(default_factory=dict)
 
 
+LANES = ("busy", "waits", "soaks")
+
 PARTS: dict[str, Part] = {
-    "speed": Part(120, [str(BIN / "python"), "-m", "benchmarks.world"], alone=True),
+    "speed": Part(120, [str(BIN / "python"), "-m", "benchmarks.world"], lane="alone"),
     "lint": Part(20, [f"{BIN}/ruff", "check", "-q", "."]),
     "format": Part(20, [f"{BIN}/ruff", "format", "--check", "-q", "."]),
     "types": Part(90, [f"{BIN}/mypy"]),
@@ -54,11 +55,11 @@ PARTS: dict[str, Part] = {
         900, [*PYTEST, *ANY_ORDER], sizes={"PROOF_LIVES": "4500", "PROOF_CHARGING_LIVES": "500"}
     ),
     "mutants": Part(20, [*PYTEST, "tests/mutants"]),
-    "drivers": Part(150, [*PYTEST, "tests/drivers"], waits=True),
+    "drivers": Part(150, [*PYTEST, "tests/drivers"], lane="waits"),
     "runtime": Part(30, [*PYTEST, "tests/runtime"]),
     "store": Part(60, [*PYTEST, "tests/store"]),
     "security": Part(20, [*PYTEST, "tests/security"]),
-    "uplink": Part(90, [*PYTEST, "tests/uplink", "--ignore", PARTITIONS], waits=True),
+    "uplink": Part(90, [*PYTEST, "tests/uplink", "--ignore", PARTITIONS], lane="waits"),
     "api": Part(120, [*PYTEST, "tests/api"]),
     "fuzz corpus": Part(30, [*PYTEST, "tests/fuzz"]),
     "simulation": Part(
@@ -68,20 +69,20 @@ PARTS: dict[str, Part] = {
             "tests/simulation",
             *(f"--ignore={one}" for one in (CLOCKS, FEEDER, TRUTH, WORLD)),
         ],
-        waits=True,
+        lane="waits",
     ),
     "world": Part(480, [*PROOF, WORLD], sizes={"PROOF_SEEDS": "146"}),  # a gateway-year
     "clocks": Part(120, [*PYTEST, CLOCKS]),
     "truth": Part(120, [*PROOF, TRUTH], sizes={"PROOF_TRUTHS": "1"}),
     "feeder": Part(120, [*PYTEST, FEEDER], sizes={"PROOF_FEEDER_STEPS": "1000"}),
-    "end to end": Part(480, [*PYTEST, "tests/end_to_end"], waits=True),
-    "power cuts": Part(240, [*PROOF, "tests/proof/test_power_cuts.py"], waits=True),
-    "I/O errors": Part(240, [*PROOF, "tests/proof/test_io_errors.py"], waits=True),
-    "kill -9": Part(240, [*PROOF, "tests/proof/test_kill.py"], waits=True),
-    "partitions": Part(180, [*PROOF, PARTITIONS], waits=True),
-    "full disk": Part(90, [*PROOF, "tests/proof/test_full_disk.py"], waits=True),
-    "slow card": Part(150, [*PROOF, "tests/proof/test_slow_card.py"], waits=True),
-    "soak": Part(120, [*PROOF, "tests/proof/test_soak.py"], waits=True),
+    "end to end": Part(480, [*PYTEST, "tests/end_to_end"], lane="waits"),
+    "power cuts": Part(240, [*PROOF, "tests/proof/test_power_cuts.py"], lane="waits"),
+    "I/O errors": Part(240, [*PROOF, "tests/proof/test_io_errors.py"], lane="waits"),
+    "kill -9": Part(240, [*PROOF, "tests/proof/test_kill.py"], lane="waits"),
+    "partitions": Part(180, [*PROOF, PARTITIONS], lane="waits"),
+    "full disk": Part(90, [*PROOF, "tests/proof/test_full_disk.py"], lane="waits"),
+    "slow card": Part(150, [*PROOF, "tests/proof/test_slow_card.py"], lane="waits"),
+    "soak": Part(120, [*PROOF, "tests/proof/test_soak.py"], lane="waits"),
     "flood": Part(90, [*PROOF, "tests/proof/test_flood.py"]),
 }
 
@@ -99,7 +100,7 @@ PROOFS: dict[str, Part] = {
     "flood": replace(PARTS["flood"], budget=300, sizes={"PROOF_FLOOD_CALLS": "200"}),
     "world": replace(PARTS["world"], budget=8_000, sizes={"PROOF_SEEDS": "2920"}),
     "truth": replace(PARTS["truth"], budget=900, sizes={"PROOF_TRUTHS": "10"}),
-    "soak": replace(PARTS["soak"], budget=3_700, sizes={"PROOF_SOAK_S": "3600"}),
+    "soak": replace(PARTS["soak"], budget=3_700, lane="soaks", sizes={"PROOF_SOAK_S": "3600"}),
     "power cuts": replace(PARTS["power cuts"], budget=2_400, sizes={"PROOF_CUTS": "100000"}),
     "I/O errors": replace(PARTS["I/O errors"], budget=480, sizes={"PROOF_ERRORS": "2"}),
     "partitions": replace(PARTS["partitions"], budget=900, sizes={"PROOF_SCHEDULES": "2000"}),
@@ -131,22 +132,20 @@ def main(wanted: list[str]) -> int:
         sys.exit(f"no such part: {', '.join(sorted(unknown))}; expected of {', '.join(listed)}")
     chosen = {name: part for name, part in listed.items() if not wanted or name in wanted}
     began = time.monotonic()
-    rows = _run_lane((name, part) for name, part in chosen.items() if part.alone)
-    beside = {name: part for name, part in chosen.items() if not part.alone}
-    with ThreadPoolExecutor(2) as lanes:
-        running = [
-            lanes.submit(_run_lane, [(n, p) for n, p in beside.items() if p.waits is waits])
-            for waits in (True, False)
-        ]
+    rows = _run_lane(chosen, "alone")
+    with ThreadPoolExecutor(len(LANES)) as workers:
+        running = [workers.submit(_run_lane, chosen, lane) for lane in LANES]
     rows += [row for lane in running for row in lane.result()]
     _print_table(rows, time.monotonic() - began)
     return sum(row.code != 0 for row in rows)
 
 
-def _run_lane(parts: Iterable[tuple[str, Part]]) -> list[Row]:
-    """Run parts one after the other; what one says is printed in one piece when it ends."""
+def _run_lane(parts: Mapping[str, Part], lane: str) -> list[Row]:
+    """Run those of a lane one after the other; what one says is printed in one piece at its end."""
     rows = []
-    for name, part in parts:
+    for name, part in parts.items():
+        if part.lane != lane:
+            continue
         began = time.monotonic()
         done = subprocess.run(
             part.command,
