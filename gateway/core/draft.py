@@ -1,6 +1,6 @@
 """A decision in the making: what it has changed so far lies over the state it looks at."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, TypeVar
@@ -121,19 +121,16 @@ class Draft:
         """The facts stated so far."""
         return tuple(self._records)
 
-    def changed(self) -> list[tuple[type[Entity], str, Entity | None]]:
-        """What was put, or dropped (None), so far."""
-        return [
-            (type_, id_, entity)
-            for type_, over in self._over.items()
-            for id_, entity in over.items()
-        ]
+    def changed(self) -> Mapping[type[Entity], Mapping[str, Entity | None]]:
+        """What was put, or dropped (None), so far: by type and id."""
+        return self._over
 
     def decision(self, reply: Reply | None) -> Decision:
         """What was decided."""
         changes: list[Change] = [
             Drop(type_, id_) if entity is None else Put(entity)
-            for type_, id_, entity in self.changed()
+            for type_, over in self._over.items()
+            for id_, entity in over.items()
         ]
         return Decision(tuple(changes), tuple(self._records), reply)
 

@@ -14,7 +14,7 @@ from gateway.domain.charging import (
     SessionState,
 )
 from gateway.domain.now import SECOND_MS, Elapsed
-from gateway.domain.points import PointRef
+from gateway.domain.points import PointRef, Reading
 from gateway.domain.power import LoadKind
 from gateway.domain.reasons import Reason, reason
 from gateway.domain.site import Facility
@@ -85,16 +85,17 @@ def seen(draft: Draft, outlet: Outlet) -> Seen:
 
 
 def _see(draft: Draft, outlet: Outlet) -> Seen:
-    points, meter = outlet.points, outlet.meter
-    drive = draft.reading(points.drive)
-    said = draft.reading(points.state) if points.state is not None else None
-    register = draft.reading(meter.energy) if meter is not None else None
+    points, meter, latest = outlet.points, outlet.meter, draft.reading
+    drive = latest(points.drive)
+    heard = drive.good
+    said = latest(points.state) if points.state is not None else None
+    register = latest(meter.energy) if meter is not None else None
     return Seen(
-        fresh=drive.good and (said is None or said.good) and (register is None or register.good),
-        on=None if not drive.good or isinstance(drive.value, str | None) else drive.value > 0,
+        fresh=heard and (said is None or said.good) and (register is None or register.good),
+        on=None if not heard or isinstance(drive.value, str | None) else drive.value > 0,
         state=_SAID.get(said.value) if said is not None and said.good else None,
-        watts=None if points.power is None else number(draft, points.power),
-        currents_ma=tuple([number(draft, ref) for ref in points.currents]),
+        watts=None if points.power is None else _number(latest(points.power)),
+        currents_ma=tuple([_number(latest(ref)) for ref in points.currents]),
     )
 
 
@@ -123,7 +124,10 @@ def drawn_ma(draft: Draft, outlet: Outlet) -> int:
 
 def number(draft: Draft, ref: PointRef) -> float | None:
     """The value of a number that may be acted on."""
-    reading = draft.reading(ref)
+    return _number(draft.reading(ref))
+
+
+def _number(reading: Reading) -> float | None:
     value = reading.value
     return float(value) if reading.good and isinstance(value, _NUMBERS) else None
 

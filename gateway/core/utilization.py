@@ -367,16 +367,18 @@ def _refused_at(draft: Draft, record: Record) -> Iterable[str]:
 def _touched(draft: Draft) -> dict[str, None]:
     """The facilities whose state may be another now, in an order that no hash decides."""
     found: dict[str, None] = {}
-    for type_, id_, entity in draft.changed():
-        rests_on = _RESTS_ON.get(type_)
-        if rests_on is not None:
-            before = draft.state.get(type_, id_)
-            if before is None or entity is None or rests_on(before) != rests_on(entity):
-                found |= {_facility_of(one): None for one in (before, entity) if one is not None}
-        elif type_ is DeviceStatus:
-            found |= {one.id: None for one in layout(draft.site).observers.get(id_, ())}
+    for type_, over in draft.changed().items():
+        if type_ is DeviceStatus:
+            for id_ in over:
+                found |= {one.id: None for one in layout(draft.site).observers.get(id_, ())}
         elif type_ is Fault:
-            found |= dict.fromkeys(_served(draft, id_.partition(":")[2]))
+            for id_ in over:
+                found |= dict.fromkeys(_served(draft, id_.partition(":")[2]))
+        elif (rests_on := _RESTS_ON.get(type_)) is not None:
+            for id_, entity in over.items():
+                before = draft.state.get(type_, id_)
+                if before is None or entity is None or rests_on(before) != rests_on(entity):
+                    found |= {_facility_of(e): None for e in (before, entity) if e is not None}
     return found
 
 
