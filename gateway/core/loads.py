@@ -115,8 +115,8 @@ def _claim(draft: Draft, facility: Facility) -> Claim:
     outlet = outlets.outlet_of(facility)
     status = draft.get(OutletStatus, facility.id) or OutletStatus(facility.id)
     session = outlets.session_at(draft, facility.id)
-    drawn_ma = outlets.drawn_ma(draft, outlet)
     seen = outlets.seen(draft, outlet)
+    drawn_ma = seen.drawn_ma
     is_off = seen.fresh and seen.on is False and not drawn_ma
     if is_off and session is None and not status.granted_ma:
         return Claim(facility.id, outlet.load, 0)

@@ -62,6 +62,7 @@ class Seen(NamedTuple):
     """What is read of an outlet; None is what is not read, or cannot be acted on.
 
     `fresh`: everything is read that power rests on (C1). `currents_ma`: its own L1 first.
+    `drawn_ma`: the most on a phase, more than it may where it ignores its limit.
     """
 
     fresh: bool
@@ -69,6 +70,7 @@ class Seen(NamedTuple):
     state: ChargerState | None  # what the charger says of itself
     watts: float | None
     currents_ma: tuple[float | None, ...]
+    drawn_ma: int
 
     @property
     def plugged(self) -> bool | None:
@@ -90,12 +92,18 @@ def _see(draft: Draft, outlet: Outlet) -> Seen:
     heard = drive.good
     said = latest(points.state) if points.state is not None else None
     register = latest(meter.energy) if meter is not None else None
+    watts = None if points.power is None else _number(latest(points.power))
+    currents_ma = tuple([_number(latest(ref)) for ref in points.currents])
+    drawn_ma = max([one or 0 for one in currents_ma], default=0)
+    if not currents_ma and outlet.load.kind is LoadKind.SWITCHED:
+        drawn_ma = (watts or 0) * 1_000 / NOMINAL_V
     return Seen(
         fresh=heard and (said is None or said.good) and (register is None or register.good),
         on=None if not heard or isinstance(drive.value, str | None) else drive.value > 0,
         state=_SAID.get(said.value) if said is not None and said.good else None,
-        watts=None if points.power is None else _number(latest(points.power)),
-        currents_ma=tuple([_number(latest(ref)) for ref in points.currents]),
+        watts=watts,
+        currents_ma=currents_ma,
+        drawn_ma=round(drawn_ma),
     )
 
 
@@ -112,14 +120,6 @@ def plugged(draft: Draft, outlet: Outlet) -> bool | None:
 def watts(draft: Draft, outlet: Outlet) -> float | None:
     """The power that flows, as far as it is read."""
     return seen(draft, outlet).watts
-
-
-def drawn_ma(draft: Draft, outlet: Outlet) -> int:
-    """The most it is seen to draw on a phase: more than it may, where it ignores its limit."""
-    found = seen(draft, outlet)
-    if not found.currents_ma and outlet.load.kind is LoadKind.SWITCHED:
-        return round((found.watts or 0) * 1_000 / NOMINAL_V)
-    return round(max([one or 0 for one in found.currents_ma], default=0))
 
 
 def number(draft: Draft, ref: PointRef) -> float | None:

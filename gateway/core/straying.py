@@ -93,10 +93,11 @@ def _draws_unasked(draft: Draft, facility: Facility) -> bool:
 def _draws_beyond(draft: Draft, facility: Facility) -> bool:
     """It has taken its limit, or is off, and does not keep to it."""
     outlet = outlets.outlet_of(facility)
+    drawn_ma = outlets.seen(draft, outlet).drawn_ma
+    if drawn_ma <= SLACK_MA:
+        return False
     limit = outlet.points.limit
     allowed_ma = outlets.number(draft, limit) if limit is not None else None
     if outlets.is_on(draft, outlet) is False:
         allowed_ma = 0
-    if allowed_ma is None:
-        return False
-    return outlets.drawn_ma(draft, outlet) > allowed_ma * SLACK_PERCENT / 100 + SLACK_MA
+    return allowed_ma is not None and drawn_ma > allowed_ma * SLACK_PERCENT / 100 + SLACK_MA
