@@ -2,7 +2,7 @@
 
 | state | press | acknowledge | attend | clear | time |
 |---|---|---|---|---|---|
-| raised, delivered | joins | acknowledged | attended | refused | next step |
+| raised, delivered | joins, or sounds again | acknowledged | attended | refused | next step |
 | acknowledged | raised again | stays | attended | cleared, if not genuine | raised again |
 | attended | raised again | stays | stays | cleared | – |
 | cleared | a new call | refused | refused | refused | forgotten |
@@ -57,7 +57,7 @@ def pressed(draft: Draft, call_point: CallPoint, edge: PointEdge) -> Reply:
         raising = _Raising(call_point.id, call_point.place, origin, edge.count, test)
         return _raise(draft, raising)
     if call.unanswered:
-        return _join(draft, call, edge.count)
+        return _join(draft, call, "pressed", edge.count)
     return _raise_again(draft, call, "pressed", edge.count)
 
 
@@ -68,7 +68,7 @@ def requested(draft: Draft, event: CallRequested) -> Reply:
     for call in draft.where(Call, "place", event.place):
         if call.open and not call.call_point:
             if call.unanswered:
-                return _join(draft, call, 1)
+                return _join(draft, call, "asked again", 1)
             return _raise_again(draft, call, "asked again", 1)
     who = event.actor.name if event.actor else ""
     return _raise(draft, _Raising("", event.place, event.origin, person=who))
@@ -111,9 +111,15 @@ def _raise(draft: Draft, raising: _Raising) -> Reply:
     return answer(call)
 
 
-def _join(draft: Draft, call: Call, count: int) -> Reply:
-    """Presses of one call are counted, never dropped; at most one record in 10 s (E1)."""
+def _join(draft: Draft, call: Call, why: str, count: int) -> Reply:
+    """Presses of one call are counted, never dropped; at most one record in 10 s (E1).
+
+    Who presses as the siren is silent is heard again (E2).
+    """
     call = _count(draft, call, count)
+    if call.climb.silenced:
+        call = replace(call, climb=replace(call.climb, fine=False))
+        return answer(_go_on(draft, call, why))
     presses = call.presses
     at = presses.since.at(draft.now)
     if at - presses.recorded_ms >= draft.site.settings.emergency.join_record_ms:
@@ -146,13 +152,20 @@ def _raise_again(draft: Draft, call: Call, why: str, count: int = 0) -> Reply:
 
 def restarted(draft: Draft) -> None:
     """E3: a call nobody acknowledged is raised again and goes to its next step at once."""
-    start = Elapsed.started(draft.now)
     for call in draft.all(Call):
         if call.unanswered:
-            climb = replace(call.climb, raised=start, raises=call.climb.raises + 1, silenced=False)
-            again = replace(call, climb=climb, state=CallState.RAISED)
-            _tell_raised_again(draft, again, "restart")
-            draft.put(escalation.next_step(draft, again))
+            _go_on(draft, call, "restart")
+
+
+def _go_on(draft: Draft, call: Call, why: str) -> Call:
+    """Raised again where it is: siren and releases anew, and the next step at once."""
+    start, climb = Elapsed.started(draft.now), call.climb
+    climb = replace(climb, raised=start, raises=climb.raises + 1, silenced=False)
+    call = replace(call, climb=climb, state=CallState.RAISED)
+    _tell_raised_again(draft, call, why)
+    call = escalation.next_step(draft, call)
+    draft.put(call)
+    return call
 
 
 def _tell_raised_again(draft: Draft, call: Call, why: str) -> None:

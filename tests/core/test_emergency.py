@@ -318,6 +318,20 @@ def test_the_siren_sounds_180_s_and_the_lamp_goes_on(world: World) -> None:
     assert len(world.facts(Fact.CALL_SILENCED)) == 1
 
 
+def test_who_presses_as_the_siren_is_silent_is_heard_again(world: World) -> None:
+    """E1, E2: the call is the same, it goes on climbing, and the siren has its time anew."""
+    call = world.press()
+    world.wait(seconds=181)
+    assert outputs(world) == ("off", "flash")
+    climbed = len(steps(world))
+    assert world.press() == call
+    assert outputs(world) == ("on", "flash")
+    assert world.last(Fact.CALL_RAISED_AGAIN).data["cause"] == "pressed"
+    assert len(steps(world)) == climbed + 1
+    world.wait(seconds=181)
+    assert outputs(world) == ("off", "flash")
+
+
 def test_a_siren_is_renewed_and_never_left_on_for_longer_than_a_lease(world: World) -> None:
     """E4: timed pulses that we renew."""
     world.press()

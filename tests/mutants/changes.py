@@ -244,16 +244,16 @@ MUTANTS = (
         "a press in an acknowledged call is only counted",
         "E4",
         f"{CORE}/emergency.py",
-        "    if call.unanswered:\n        return _join(draft, call, edge.count)\n"
+        '    if call.unanswered:\n        return _join(draft, call, "pressed", edge.count)\n'
         '    return _raise_again(draft, call, "pressed", edge.count)',
-        "    return _join(draft, call, edge.count)",
+        '    return _join(draft, call, "pressed", edge.count)',
     ),
     Mutant(
         "a call is not raised again after a restart",
         "E3",
         f"{CORE}/emergency.py",
-        "    for call in draft.all(Call):\n        if call.unanswered:\n            climb",
-        "    for call in draft.all(Call):\n        if False:\n            climb",
+        "    for call in draft.all(Call):\n        if call.unanswered:\n            _go_on(",
+        "    for call in draft.all(Call):\n        if False:\n            _go_on(",
     ),
     Mutant(
         "the ladder stays where it was when nobody attends",
