@@ -13,6 +13,7 @@ from gateway.domain.events import (
     CallRequested,
 )
 from gateway.domain.now import MINUTE_MS, SECOND_MS
+from gateway.domain.points import PointRef
 from gateway.domain.records import Fact
 
 BUTTONS = ("help", "cord", "pendant")
@@ -44,7 +45,10 @@ class Calling(RuleBasedStateMachine):
         self.world.press(button)
         self.crying.add(button)
         assert button in {call.call_point for call in self.waiting()}, "E4: a press calls again"
-        self.world.edge(self.world.site.safety.call_points[button].point, False)
+        call_point = self.world.site.safety.call_points[button]
+        for siren in call_point.outputs.sirens:
+            assert self.sounds(siren), "E2: a press is not heard"
+        self.world.edge(call_point.point, False)
 
     @rule(place=st.sampled_from(PLACES))
     def asks_for_help_on_a_page(self, place: str) -> None:
@@ -101,9 +105,12 @@ class Calling(RuleBasedStateMachine):
             here = [c for c in self.waiting() if c.place == call_point.place]
             raised = [c.climb.raised.at(now) for c in here if c.call_point in (id_, "")]
             for siren in call_point.outputs.sirens:
-                wanted = self.world.wanted(str(siren))
-                sounds = getattr(wanted, "value", "off") == "on"
-                assert sounds is any(ms < SIREN_MS for ms in raised), f"E4: {siren}, {raised}"
+                assert self.sounds(siren) is any(ms < SIREN_MS for ms in raised), (
+                    f"E4: {siren}, {raised}"
+                )
+
+    def sounds(self, siren: PointRef) -> bool:
+        return getattr(self.world.wanted(str(siren)), "value", "off") == "on"
 
     @invariant()
     def doors_open_for_calls_from_beside_them(self) -> None:

@@ -249,6 +249,13 @@ MUTANTS = (
         '    return _join(draft, call, "pressed", edge.count)',
     ),
     Mutant(
+        "who presses as the siren is silent is only counted",
+        "E2",
+        f"{CORE}/emergency.py",
+        "    if call.climb.silenced:\n        call = replace",
+        "    if False:\n        call = replace",
+    ),
+    Mutant(
         "a call is not raised again after a restart",
         "E3",
         f"{CORE}/emergency.py",
