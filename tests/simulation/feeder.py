@@ -12,6 +12,7 @@ from core.harness import HEARTBEAT_MS, SENT, UNKNOWN, World
 
 from config.site import load_site
 from drivers.registry import kinds
+from gateway.core.outlets import outlet_of
 from gateway.domain.charging import OutletStatus
 from gateway.domain.events import SUPERVISION, CredentialPresented, DeadlineReached, ReadingsChanged
 from gateway.domain.faults import Health
@@ -53,11 +54,6 @@ def site_of_feeder() -> Site:
     circuits: dict[str, Circuit] = {**site.circuits, "feeder": feeder}
     facilities = {id_: site.facilities[id_] for id_ in OUTLETS}
     return replace(site, circuits=circuits, facilities=facilities)
-
-
-def device_of(outlet: str) -> str:
-    """What an outlet is read from."""
-    return outlet.removeprefix("bay_").partition("_")[0].replace("rack", "station")
 
 
 class Feeder(World):
@@ -124,6 +120,10 @@ class Feeder(World):
         tolerated = LIMIT_A * (1 + METER_PERCENT / 100) + DEADBAND_A
         return max(self.flows()) - tolerated
 
+    def is_mute(self, outlet: str) -> bool:
+        """What drives it answers nothing."""
+        return outlet_of(self.site.facilities[outlet]).points.drive.device in self.mute
+
     def granted(self) -> dict[str, int]:
         """What each outlet is granted."""
         return {one.id: one.granted_ma for one in self.state.all(OutletStatus)}
@@ -165,7 +165,7 @@ class Feeder(World):
         return max(0.0, most_a - one.limit_ma / 1_000) if isinstance(one, Charger) else 0.0
 
     def _mute_draws_beyond(self, outlet: str) -> bool:
-        return device_of(outlet) in self.mute and self._beyond_a(outlet) > DEADBAND_A
+        return self.is_mute(outlet) and self._beyond_a(outlet) > DEADBAND_A
 
     def _pass(self) -> None:
         while (event := self.agenda.take(self.state, self.now())) is not None:

@@ -8,7 +8,7 @@ everything that hears and obeys gives way.
 import os
 
 import pytest
-from simulation.feeder import OUTLETS, Feeder, device_of, site_of_feeder
+from simulation.feeder import OUTLETS, Feeder, site_of_feeder
 
 from gateway.domain.charging import OutletStatus
 from gateway.domain.site import Site
@@ -16,7 +16,7 @@ from simulators.models.connectors import Charger
 
 STEPS = int(os.environ.get("PROOF_FEEDER_STEPS", "100"))  # for each seed
 SEEDS = (*range(10), 14, 16, 19, 20, 26, 35)  # the last six passed it once
-REACTION_MS = 12_000  # read, given the time to follow, written, and again where it is lost
+REACTION_MS = 9_000  # read, given 6 s to follow, written, by devices read every second at worst
 SILENT = ("keba", "abb", "alfen", "charx", "station", "feeder")
 
 
@@ -28,11 +28,13 @@ def site() -> Site:
 class Watched(Feeder):
     """It is looked at all the time."""
 
+    breach = ""  # what there was to see when too much flowed for the first time
+
     def look(self) -> None:
         over = self.over_a()
         late = self.town_ms - self.surprised_ms > REACTION_MS
-        if over > 0 and late and self._could_give_way():
-            raise AssertionError(self.told(over))
+        if over > 0 and late and not self.breach and self._could_give_way():
+            self.breach = self.told(over)
 
     def told(self, over: float) -> str:
         """What there is to see when too much flows."""
@@ -51,7 +53,7 @@ class Watched(Feeder):
         """Something that hears and obeys is still let draw."""
         for outlet in OUTLETS:
             connector = self.town.connector(outlet)
-            obeys = device_of(outlet) not in self.mute and not getattr(connector, "ignores", False)
+            obeys = not self.is_mute(outlet) and not getattr(connector, "ignores", False)
             if obeys and any(connector.amps(self.town_ms)):
                 return True
         return False
@@ -74,8 +76,9 @@ def step(here: Feeder) -> None:
         case "silence":
             here.mute.add(random.choice(SILENT))
         case "heal":
+            if here.mute:
+                here.surprise()  # only now can they be told
             here.mute.clear()
-            here.surprise()  # only now can they be told
         case "lose":
             here.losing = random.choice([0.0, 0.3])
         case "vice":
@@ -94,3 +97,4 @@ def test_what_truly_flows_never_passes_the_limit(site: Site, seed: int) -> None:
     here = Watched(site, seed)
     for _ in range(STEPS):
         step(here)
+        assert not here.breach, here.breach
