@@ -185,10 +185,10 @@ def rights_changed(draft: Draft) -> None:
 
 
 def supervise(draft: Draft) -> None:
-    """The slow round: a net under all deadlines. One outlet each time, whichever the count hits."""
-    found = [one for one in draft.site.facilities.values() if one.outlet is not None]
-    if found:
-        look(draft, found[draft.now.serial % len(found)])
+    """The slow round: a net under all deadlines. A facility each time, whichever the count hits."""
+    facilities = tuple(draft.site.facilities)
+    if facilities:
+        look_at(draft, facilities[draft.now.serial % len(facilities)])
 
 
 def restarted(draft: Draft, away_ms: int | None) -> None:

@@ -3,14 +3,16 @@
 `derive` is asked point by point: `affected` tells which points a change can have moved.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from gateway.core import emergency, fire, outlets, passage, tripping
 from gateway.core.draft import Draft
 from gateway.core.layout import call_points_of
 from gateway.domain.calls import Call, FireLatch
 from gateway.domain.charging import CircuitStatus, OutletStatus
+from gateway.domain.entity import Entity
 from gateway.domain.faults import Fault
 from gateway.domain.now import Now
 from gateway.domain.points import (
@@ -47,25 +49,15 @@ def outputs(site: Site) -> tuple[PointRef, ...]:
 
 def affected(site: Site, changes: Iterable[Change]) -> dict[PointRef, None]:
     """The points whose setpoint these changes can have moved, in an order that no hash decides."""
-    return dict.fromkeys(ref for change in changes for ref in _moved_by(site, change))
-
-
-def _moved_by(site: Site, change: Change) -> Iterable[PointRef]:
-    if isinstance(change, Put):
-        kind, id_ = type(change.entity), change.entity.id
-    else:
-        kind, id_ = change.type, change.id
-    if kind is DoorStatus:
-        return _door_outputs(site, id_)
-    if kind is Call and isinstance(change, Put):
-        return _call_outputs(site, change.entity)  # type: ignore[arg-type]  # it is one
-    if kind in (FireLatch, Fault):
-        return _zone_outputs(site, id_.partition(":")[2] or id_)
-    if kind is OutletStatus:
-        return _outlet_outputs(site, id_)
-    if kind is CircuitStatus and id_ in site.circuits:
-        return (tripping.breaker_of(site.circuits[id_]),)
-    return ()
+    found: dict[PointRef, None] = {}
+    for change in changes:
+        if isinstance(change, Put):
+            type_, id_, entity = type(change.entity), change.entity.id, change.entity
+        else:
+            type_, id_, entity = change.type, change.id, None
+        if type_ in _MOVED_BY:
+            found |= dict.fromkeys(_MOVED_BY[type_](site, id_, entity))
+    return found
 
 
 def derive(
@@ -331,6 +323,11 @@ def _outlet_outputs(site: Site, facility_id: str) -> list[PointRef]:
     return [facility.outlet.points.drive]
 
 
+def _breaker_outputs(site: Site, circuit_id: str) -> list[PointRef]:
+    circuit = site.circuits.get(circuit_id)
+    return [tripping.breaker_of(circuit)] if circuit is not None else []
+
+
 def _call_outputs(site: Site, call: Call) -> list[PointRef]:
     found: list[PointRef] = []
     for call_point in call_points_of(site, call):
@@ -338,3 +335,14 @@ def _call_outputs(site: Site, call: Call) -> list[PointRef]:
         found += [*outs.sirens, *outs.lamps]
         found += [ref for door in outs.releases for ref in _door_outputs(site, door)]
     return found
+
+
+# By type: what an entity of that id moves, and the entity itself unless it is no more.
+_MOVED_BY: dict[type[Entity], Callable[[Site, str, Any], Iterable[PointRef]]] = {
+    DoorStatus: lambda site, id_, _: _door_outputs(site, id_),
+    Call: lambda site, _, call: _call_outputs(site, call) if call is not None else (),
+    FireLatch: lambda site, id_, _: _zone_outputs(site, id_),
+    Fault: lambda site, id_, _: _zone_outputs(site, id_.partition(":")[2]),
+    OutletStatus: lambda site, id_, _: _outlet_outputs(site, id_),
+    CircuitStatus: lambda site, id_, _: _breaker_outputs(site, id_),
+}

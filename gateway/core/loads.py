@@ -75,8 +75,8 @@ def _believed(draft: Draft, circuit: str) -> PerPhase | None:
 
 def _flows(draft: Draft, tree: "_Tree") -> dict[str, PerPhase]:
     """What each circuit carries beside our outlets."""
-    found = [(tree.above[one.id], _drawn_per_phase(draft, one)) for one in tree.members]
-    drawn = [one for one in found if one[1] != NO_CURRENT]
+    found = [(tree.above[one.id], _drawn_per_phase(draft, one)) for one in tree.measured]
+    drawn = [one for one in found if one[1] is not NO_CURRENT]
     return {id_: _beside(draft, circuit, drawn) for id_, circuit in tree.circuits.items()}
 
 
@@ -228,11 +228,15 @@ def _drawn_per_phase(draft: Draft, facility: Facility) -> PerPhase:
 
 @dataclass(frozen=True, slots=True)
 class _Tree:
-    """The circuits under one that nothing feeds, and the outlets on them; what feeds each."""
+    """The circuits under one that nothing feeds, and the outlets on them; what feeds each.
+
+    `measured`: those whose currents are read, under a meter that counts them too.
+    """
 
     root: str
     circuits: Mapping[str, Circuit]
     members: tuple[Facility, ...]
+    measured: tuple[Facility, ...]
     above: Mapping[str, tuple[str, ...]]
 
 
@@ -241,22 +245,19 @@ def _trees(site: Site) -> Mapping[str, _Tree]:
     """The tree that each circuit is of."""
     above = {id_: _above(site, id_) for id_ in site.circuits}
     roots = {id_: above[id_][-1] for id_ in site.circuits}
+    with_outlets = [one for one in site.facilities.values() if one.outlet is not None]
+    feeds = {one.id: above[outlets.outlet_of(one).load.circuit] for one in with_outlets}
     found: dict[str, _Tree] = {}
     for root in roots.values():
-        found[root] = _Tree(
-            root,
-            {id_: circuit for id_, circuit in site.circuits.items() if roots[id_] == root},
-            tuple(
-                one
-                for one in site.facilities.values()
-                if one.outlet is not None and roots[one.outlet.load.circuit] == root
-            ),
-            {
-                one.id: above[one.outlet.load.circuit]
-                for one in site.facilities.values()
-                if one.outlet is not None
-            },
+        circuits = {id_: one for id_, one in site.circuits.items() if roots[id_] == root}
+        members = tuple(one for one in with_outlets if feeds[one.id][-1] == root)
+        measured = tuple(
+            one
+            for one in members
+            if outlets.outlet_of(one).points.currents
+            and any(circuits[id_].meter for id_ in feeds[one.id])
         )
+        found[root] = _Tree(root, circuits, members, measured, feeds)
     return {id_: found[root] for id_, root in roots.items()}
 
 

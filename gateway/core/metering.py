@@ -104,7 +104,7 @@ def check_stuck(draft: Draft, facility: Facility, outlet: Outlet) -> None:
     if status is None or outlet.meter is None or outlet.points.power is None:
         return
     watts = outlets.watts(draft, outlet) or 0
-    flows = outlets.since(draft, status.flows, _flows(draft, outlet))
+    flows = outlets.since(draft, status.flows, watts > 0)
     if flows != status.flows:
         draft.put(replace(status, flows=flows))
     stuck = flows is not None and flows.at(draft.now) >= _moves_ms(outlet.meter, watts)
@@ -163,18 +163,17 @@ def _count(draft: Draft, facility: Facility, status: MeterStatus, value: int, st
     residual.counted(draft, facility, step)
     session = _taking(draft, facility)
     if session is not None and session.segments:
-        latest = replace(session.segments[-1], latest_wh=value)
-        draft.put(replace(session, segments=(*session.segments[:-1], latest)))
+        draft.put(session.metered(value))
         step = 0
     outlet, now = outlets.outlet_of(facility), Elapsed.started(draft.now)
     draft.put(
-        replace(
-            status,
+        MeterStatus(
+            facility.id,
             latest_wh=value,
             since=now,
             moved_ms=draft.now.wall_ms,
+            serial=status.serial,
             unattributed_wh=status.unattributed_wh + step,
-            doubt=None,
             flows=now if _flows(draft, outlet) else None,
         )
     )

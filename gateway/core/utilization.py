@@ -81,9 +81,7 @@ def due(draft: Draft, usage: Usage) -> None:
     facility = draft.site.facilities.get(usage.id)
     if facility is None:
         return
-    edge = _next_edge_ms(draft, facility, usage.until_ms)
-    changes = edge is not None and edge <= draft.now.wall_ms
-    if changes or not draft.now.trusted or _closing(draft, usage):
+    if not draft.now.trusted or _closing(draft, usage) or _is_at_edge(draft, facility, usage):
         look(draft, facility)
     else:
         draft.put(_spend(usage, draft.now.wall_ms))
@@ -410,6 +408,12 @@ def _served(draft: Draft, about: str) -> list[str]:
         for facility in site.facilities.values()
         if any(door_devices(site.doors[id_]) & devices for id_ in facility.doors)
     ]
+
+
+def _is_at_edge(draft: Draft, facility: Facility, usage: Usage) -> bool:
+    """Time alone has changed the state since it was last looked at."""
+    edge = _next_edge_ms(draft, facility, usage.until_ms)
+    return edge is not None and edge <= draft.now.wall_ms
 
 
 def _next_edge_ms(draft: Draft, facility: Facility, after_ms: int) -> int | None:

@@ -1,6 +1,6 @@
 """Outlets, and the sessions at them (RULES C). Energy is whole Wh, in OCPP's words."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import ClassVar
 
@@ -251,6 +251,12 @@ class ChargingSession:
     def energy_wh(self) -> int:
         """Energy so far."""
         return sum(segment.energy_wh for segment in self.segments)
+
+    def metered(self, register_wh: int) -> "ChargingSession":
+        """Its register shows so much now: that is of the last segment."""
+        *before, last = self.segments
+        latest = Segment(last.meter, last.opened_wh, register_wh, last.price, last.from_ms)
+        return replace(self, segments=(*before, latest))
 
     @property
     def powered(self) -> bool:

@@ -156,6 +156,8 @@ class Step:
 
     def _wait(self, told: Told, decision: Decision, out: Released) -> None:
         """Who asked waits for the last commit: an event may only repeat what is under way in it."""
+        if told.answer is None and told.durable is None:
+            return
         waiting = self._unsaved_wait()
         if told.answer is not None:
             reply = decision.reply
