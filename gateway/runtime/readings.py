@@ -10,17 +10,21 @@ from dataclasses import replace
 from gateway.domain.points import Freshness, PointRef, Quality, Reading
 
 
+class _Latest(dict[PointRef, Reading]):
+    """The latest reading of each point; one of quality unknown where none was seen."""
+
+    def __missing__(self, ref: PointRef) -> Reading:
+        return Reading(ref, None, Quality.UNKNOWN, 0, 0)
+
+
 class Readings:
     """Latest values and freshness cells. Written in the event loop only."""
 
     def __init__(self) -> None:
-        self._latest: dict[PointRef, Reading] = {}
+        self._latest = _Latest()
+        self.latest = self._latest.__getitem__  # of a point; asked at every turn
         self._cells: dict[str, list[Freshness]] = {}
         self._cell_of: dict[PointRef, Freshness] = {}
-
-    def latest(self, ref: PointRef) -> Reading:
-        """The latest reading; of quality unknown where none was seen."""
-        return self._latest.get(ref) or Reading(ref, None, Quality.UNKNOWN, 0, 0)
 
     def heard_ms(self, device: str) -> int | None:
         """When any group of the device was last heard live (monotonic)."""
