@@ -28,6 +28,13 @@ class Tally:
         self.events += lived.events
         return lived
 
+    def add(self, other: "Tally") -> None:
+        """Count what another has counted."""
+        self.days += other.days
+        self.events += other.events
+        self.took_s += other.took_s
+        self.core_s += other.core_s
+
     @property
     def core_us(self) -> float:
         """The core's share of an event, in microseconds."""

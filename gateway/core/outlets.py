@@ -93,13 +93,16 @@ def _see(draft: Draft, outlet: Outlet) -> Seen:
     said = latest(points.state) if points.state is not None else None
     register = latest(meter.energy) if meter is not None else None
     watts = None if points.power is None else _number(latest(points.power))
-    currents_ma = tuple([_number(latest(ref)) for ref in points.currents])
-    drawn_ma = max([one or 0 for one in currents_ma], default=0)
-    if not currents_ma and outlet.load.kind is LoadKind.SWITCHED:
-        drawn_ma = (watts or 0) * 1_000 / NOMINAL_V
+    currents_ma: tuple[float | None, ...] = ()
+    drawn_ma: float = 0
+    if points.currents:
+        currents_ma = tuple([_number(latest(ref)) for ref in points.currents])
+        drawn_ma = max([one or 0 for one in currents_ma])
+    elif watts and outlet.load.kind is LoadKind.SWITCHED:
+        drawn_ma = watts * 1_000 / NOMINAL_V
     return Seen(
         fresh=heard and (said is None or said.good) and (register is None or register.good),
-        on=None if not heard or isinstance(drive.value, str | None) else drive.value > 0,
+        on=drive.value > 0 if heard and isinstance(drive.value, _NUMBERS) else None,
         state=_SAID.get(said.value) if said is not None and said.good else None,
         watts=watts,
         currents_ma=currents_ma,
