@@ -40,7 +40,7 @@ class Part:
     sizes: Mapping[str, str] = field(default_factory=dict)
 
 
-LANES = ("busy", "waits", "soaks")
+LANES = ("busy", "waits", "soaks", "kills")
 
 PARTS: dict[str, Part] = {
     "speed": Part(180, [str(BIN / "python"), "-m", "benchmarks.world"], lane="alone"),
@@ -86,25 +86,36 @@ PARTS: dict[str, Part] = {
     "flood": Part(90, [*PROOF, "tests/proof/test_flood.py"]),
 }
 
-# The same, and more of it: some two hours. Only what has another size than above, or is not there.
+# About an hour, as the soak is: only what has another size than above, or is not there.
 PROOFS: dict[str, Part] = {
-    "fuzz": Part(720, [str(BIN / "python"), "tests/fuzz/run.py"], sizes={"PROOF_FUZZ_S": "60"}),
+    "fuzz": Part(
+        720,
+        [str(BIN / "python"), "tests/fuzz/run.py"],
+        lane="waits",
+        sizes={"PROOF_FUZZ_S": "60"},
+    ),
     "hostile": Part(
         600,
         [*PROOF, "tests/drivers/test_modbus_liar.py"],
+        lane="waits",
         sizes={"PROOF_HOSTILE_REPLIES": "100000"},
     ),
     "any request": Part(
-        600, [*PYTEST, "tests/api/test_any_request.py"], sizes={"PROOF_API_EXAMPLES": "300"}
+        600,
+        [*PYTEST, "tests/api/test_any_request.py"],
+        lane="waits",
+        sizes={"PROOF_API_EXAMPLES": "300"},
     ),
-    "flood": replace(PARTS["flood"], budget=300, sizes={"PROOF_FLOOD_CALLS": "200"}),
-    "world": replace(PARTS["world"], budget=8_000, sizes={"PROOF_SEEDS": "2920"}),
-    "truth": replace(PARTS["truth"], budget=900, sizes={"PROOF_TRUTHS": "10"}),
+    "flood": replace(PARTS["flood"], budget=300, lane="waits", sizes={"PROOF_FLOOD_CALLS": "200"}),
+    "world": replace(PARTS["world"], budget=4_800, sizes={"PROOF_SEEDS": "2920"}),
+    "truth": replace(PARTS["truth"], budget=900, lane="waits", sizes={"PROOF_TRUTHS": "10"}),
     "soak": replace(PARTS["soak"], budget=3_700, lane="soaks", sizes={"PROOF_SOAK_S": "3600"}),
     "power cuts": replace(PARTS["power cuts"], budget=2_400, sizes={"PROOF_CUTS": "100000"}),
     "I/O errors": replace(PARTS["I/O errors"], budget=480, sizes={"PROOF_ERRORS": "2"}),
-    "partitions": replace(PARTS["partitions"], budget=900, sizes={"PROOF_SCHEDULES": "2000"}),
-    "kill -9": replace(PARTS["kill -9"], budget=2_000, sizes={"PROOF_KILL_S": "1800"}),
+    "partitions": replace(PARTS["partitions"], budget=900, sizes={"PROOF_SCHEDULES": "600"}),
+    "kill -9": replace(
+        PARTS["kill -9"], budget=2_000, lane="kills", sizes={"PROOF_KILL_S": "1800"}
+    ),
 }
 
 
