@@ -12,7 +12,7 @@ from benchmarks.figures import Figure, emit
 from gateway.domain.bookings import Booking, Terms
 from gateway.domain.events import CredentialPresented
 from gateway.domain.secret import Secret
-from gateway.domain.state import Put
+from gateway.domain.state import put
 from gateway.domain.subjects import Credential, CredentialKind, Presented, Subject
 from gateway.ports import Batch
 from gateway.runtime.clock import SystemClock
@@ -37,7 +37,7 @@ async def measure(seconds: float) -> tuple[float, float]:
         entities = [Booking("b", Terms("study", ("ada",), now - 1000, now + 3_600_000))]
         digest = Secret("digest")
         people = [Subject("ada"), Credential("c", "ada", CredentialKind.PIN, digest)]
-        store.commit(Batch(1, (), tuple(Put(entity) for entity in [*entities, *people])))
+        store.commit(Batch(1, (), tuple(put(entity) for entity in [*entities, *people])))
         loaded = store.open()
         readings = Readings()
         engine = Engine(

@@ -26,7 +26,7 @@ BENCHMARKS = {
     "rebalance": 120,
     "devices": 150,
     "offline": 400,
-    "world": 120,
+    "world": 180,
     "memory": 90,
 }
 

@@ -112,6 +112,7 @@ PROOFS: dict[str, Part] = {
     "soak": replace(PARTS["soak"], budget=3_700, lane="soaks", sizes={"PROOF_SOAK_S": "3600"}),
     "power cuts": replace(PARTS["power cuts"], budget=2_400, sizes={"PROOF_CUTS": "100000"}),
     "I/O errors": replace(PARTS["I/O errors"], budget=480, sizes={"PROOF_ERRORS": "2"}),
+    "offline": Part(600, [str(BIN / "python"), "benchmarks/run.py", "offline"], lane="waits"),
     "partitions": replace(PARTS["partitions"], budget=900, sizes={"PROOF_SCHEDULES": "600"}),
     "kill -9": replace(
         PARTS["kill -9"], budget=2_000, lane="kills", sizes={"PROOF_KILL_S": "1800"}

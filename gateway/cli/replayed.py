@@ -9,7 +9,7 @@ from gateway.domain.now import Now
 from gateway.domain.points import Pulse, Reading, Setpoint
 from gateway.domain.records import Record
 from gateway.domain.secret import Secret
-from gateway.domain.state import Change, Decision, Put
+from gateway.domain.state import Change, Decision
 from gateway.runtime.plain import TYPE, Plain
 from gateway.runtime.recording import Seen
 from gateway.runtime.replay import Recording, Replayed
@@ -118,9 +118,7 @@ def _setpoint(wanted: Setpoint | None) -> str:
 
 
 def _named(change: Change) -> str:
-    if isinstance(change, Put):
-        return f"{change.entity.kind} {change.entity.id}"
-    return f"{change.type.kind} {change.id} dropped"
+    return f"{change.type.kind} {change.id}{'' if change.entity is not None else ' dropped'}"
 
 
 def _flat(said: Mapping[str, Any]) -> str:

@@ -27,7 +27,7 @@ from gateway.domain.points import (
 )
 from gateway.domain.reasons import Reason, reason
 from gateway.domain.site import Door, Facility, Site
-from gateway.domain.state import Change, Put, State
+from gateway.domain.state import Change, State
 from gateway.domain.uses import Use, Used, uses
 from gateway.domain.visits import DoorStatus
 
@@ -50,11 +50,7 @@ def outputs(site: Site) -> tuple[PointRef, ...]:
 def affected(site: Site, changes: Iterable[Change]) -> dict[PointRef, None]:
     """The points whose setpoint these changes can have moved, in an order that no hash decides."""
     found: dict[PointRef, None] = {}
-    for change in changes:
-        if isinstance(change, Put):
-            type_, id_, entity = type(change.entity), change.entity.id, change.entity
-        else:
-            type_, id_, entity = change.type, change.id, None
+    for type_, id_, entity in changes:
         if type_ in _MOVED_BY:
             found |= dict.fromkeys(_MOVED_BY[type_](site, id_, entity))
     return found

@@ -12,7 +12,7 @@ from gateway.domain.points import ReadingsView
 from gateway.domain.reasons import Reason
 from gateway.domain.records import Fact, Record
 from gateway.domain.site import Site
-from gateway.domain.state import Change, Decision, Drop, Put, Reply, State
+from gateway.domain.state import Change, Decision, Reply, State
 
 E = TypeVar("E", bound=Entity)
 
@@ -127,8 +127,8 @@ class Draft:
 
     def decision(self, reply: Reply | None) -> Decision:
         """What was decided."""
-        changes: list[Change] = [
-            Drop(type_, id_) if entity is None else Put(entity)
+        changes = [
+            Change(type_, id_, entity)
             for type_, over in self._over.items()
             for id_, entity in over.items()
         ]

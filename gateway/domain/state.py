@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from gateway.domain.bookings import Authority, Booking, CommandSeen
 from gateway.domain.calls import Call, CallPointStatus, FireLatch
@@ -59,22 +59,22 @@ KINDS: dict[str, type[Entity]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Put:
-    """An entity is now so."""
-
-    entity: Entity
-
-
-@dataclass(frozen=True, slots=True)
-class Drop:
-    """An entity is no more."""
+class Change(NamedTuple):
+    """An entity of that type and id is now so; None: it is no more."""
 
     type: type[Entity]
     id: str
+    entity: Entity | None
 
 
-Change = Put | Drop
+def put(entity: Entity) -> Change:
+    """It is now so."""
+    return Change(type(entity), entity.id, entity)
+
+
+def drop(type_: type[Entity], id_: str) -> Change:
+    """It is no more."""
+    return Change(type_, id_, None)
 
 
 class Result(StrEnum):
@@ -154,11 +154,11 @@ class State:
 
     def apply(self, changes: Iterable[Change]) -> None:
         """Make the changes true. Only the step calls this, between decisions."""
-        for change in changes:
-            if isinstance(change, Put):
-                self._put(change.entity)
+        for type_, id_, entity in changes:
+            if entity is not None:
+                self._put(entity)
             else:
-                self._drop(change.type, change.id)
+                self._drop(type_, id_)
 
     def entities(self) -> Iterator[Entity]:
         """Everything, for a checkpoint."""

@@ -27,7 +27,7 @@ from gateway.domain.now import Now
 from gateway.domain.points import PointRef, Pulse, Reading, Setpoint, WriteOutcome, WriteResult
 from gateway.domain.records import Position
 from gateway.domain.site import Site
-from gateway.domain.state import Decision, Put, Reply, State
+from gateway.domain.state import Decision, Reply, State
 from gateway.domain.uses import Use, uses
 from gateway.ports import Batch, Clock, Driver, Loaded, Store
 from gateway.runtime.agenda import Agenda
@@ -231,9 +231,9 @@ class Engine:
         released = self.step.take(numbered)
         changed: dict[tuple[type[Entity], str], Entity] = {}  # each once, as it is in the end
         for decision in released.decided:
-            for change in decision.changes:
-                if isinstance(change, Put):
-                    changed[type(change.entity), change.entity.id] = change.entity
+            for type_, id_, entity in decision.changes:
+                if entity is not None:
+                    changed[type_, id_] = entity
             for listener in self._listeners:
                 listener(decision)
         for entity in changed.values():

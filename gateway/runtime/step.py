@@ -27,7 +27,7 @@ from gateway.domain.points import PointRef, ReadingsView, Setpoint
 from gateway.domain.quotas import Quota
 from gateway.domain.records import TELEMETRY, Fact, Record
 from gateway.domain.site import Site
-from gateway.domain.state import Change, Decision, Drop, Put, Reply, State
+from gateway.domain.state import Change, Decision, Reply, State, drop, put
 from gateway.domain.subjects import Credential, StandingRight, Subject
 from gateway.ports import Batch, Loaded, Stamped
 
@@ -150,7 +150,7 @@ class Step:
         for record in decision.records:
             gathered.records.append(Stamped(record, now))
         for change in decision.changes:
-            gathered.changes[_key(change)] = change
+            gathered.changes[change.type, change.id] = change
         while self.lost and len(gathered.records) > UNSAVED_MAX:
             self._drop_oldest()
 
@@ -255,7 +255,7 @@ class Step:
             key, stream = (type(entity), entity.id), _STREAMS.get(type(entity))
             known = self.state.get(*key) is not None or key in self._gathered.changes
             if not known and (stream is None or self.state.get(Authority, stream) is None):
-                self.state.apply((Put(carried(entity, now)),))
+                self.state.apply((put(carried(entity, now)),))
 
     @property
     def idle(self) -> bool:
@@ -274,9 +274,9 @@ class Step:
         for entity in list(self.state.entities()):
             measured = carried(entity, now)
             if measured is not entity:
-                change = Put(measured)
+                change = put(measured)
                 self.state.apply((change,))
-                self._gathered.changes[_key(change)] = change
+                self._gathered.changes[change.type, change.id] = change
 
     @staticmethod
     def _let_go(gathered: _Gathered, out: Released) -> None:
@@ -309,11 +309,5 @@ def _difference(held: Sequence[Entity], state: State) -> dict[tuple[type[Entity]
     for entity in state.entities():
         key = (type(entity), entity.id)
         if gone.pop(key, None) != entity:
-            changes[key] = Put(entity)
-    return changes | {key: Drop(*key) for key in gone}
-
-
-def _key(change: Change) -> tuple[type[Entity], str]:
-    if isinstance(change, Put):
-        return type(change.entity), change.entity.id
-    return change.type, change.id
+            changes[key] = put(entity)
+    return changes | {key: drop(*key) for key in gone}

@@ -30,7 +30,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from gateway.domain.entity import Entity
 from gateway.domain.errors import StoreError
 from gateway.domain.records import Position
-from gateway.domain.state import Change, Put
+from gateway.domain.state import Change
 from gateway.ports import Batch, Loaded, Stamped
 from gateway.store import buckets, schema
 from gateway.store.ballast import BALLAST_BYTES, Ballast, free_bytes
@@ -274,14 +274,9 @@ class SqliteStore:
 
     def _last_words(self, changes: Iterable[Change]) -> tuple[list[Row], list[tuple[str, str]]]:
         """What to write of changes: the last of each entity."""
-        last = {
-            (change.entity.kind, change.entity.id)
-            if isinstance(change, Put)
-            else (change.type.kind, change.id): change
-            for change in changes
-        }
-        puts = [self._codec.row(one.entity) for one in last.values() if isinstance(one, Put)]
-        return puts, [key for key, one in last.items() if not isinstance(one, Put)]
+        last = {(type_.kind, id_): entity for type_, id_, entity in changes}
+        puts = [self._codec.row(entity) for entity in last.values() if entity is not None]
+        return puts, [key for key, entity in last.items() if entity is None]
 
     def _run(self, action: Callable[[Connection], T]) -> T:
         """Do it in one transaction, with the cursors; after an error the store is closed."""

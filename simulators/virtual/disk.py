@@ -13,7 +13,6 @@ from random import Random
 from gateway.domain.entity import Entity
 from gateway.domain.errors import StoreError
 from gateway.domain.records import Position, chain_start
-from gateway.domain.state import Put
 from gateway.ports import Batch, Loaded, Stamped
 from gateway.store.entities import EntityCodec
 from gateway.store.rows import Head, JournalRow, seal
@@ -74,8 +73,8 @@ class MemoryDisk:
         rows, self._head = seal(batch.records, self._head, self._random.randbytes)
         self.rows += rows
         self.stamped += batch.records
-        for change in batch.changes:
-            if isinstance(change, Put):
-                self.entities[type(change.entity), change.entity.id] = change.entity
+        for type_, id_, entity in batch.changes:
+            if entity is not None:
+                self.entities[type_, id_] = entity
             else:
-                self.entities.pop((change.type, change.id), None)
+                self.entities.pop((type_, id_), None)

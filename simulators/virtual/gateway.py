@@ -33,7 +33,7 @@ from gateway.domain.points import Lease, PointRef, Setpoint, WriteOutcome
 from gateway.domain.profile import SetpointSpec
 from gateway.domain.records import Position
 from gateway.domain.site import Site
-from gateway.domain.state import Decision, Put, State
+from gateway.domain.state import Decision, State
 from gateway.ports import Batch, Loaded
 from gateway.runtime.agenda import Agenda
 from gateway.runtime.readings import Readings
@@ -221,9 +221,9 @@ class VirtualGateway:
         released = self.step.take([(told, now)])
         changed: dict[tuple[type[Entity], str], Entity] = {}
         for decision in released.decided:
-            for change in decision.changes:
-                if isinstance(change, Put):
-                    changed[type(change.entity), change.entity.id] = change.entity
+            for type_, id_, entity in decision.changes:
+                if entity is not None:
+                    changed[type_, id_] = entity
             for heard in self.heard:
                 heard(told.event, decision, now)
         for entity in changed.values():

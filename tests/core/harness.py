@@ -54,7 +54,7 @@ from gateway.domain.quotas import Counted, QuotaTerms
 from gateway.domain.records import Fact, Position, Record
 from gateway.domain.secret import Secret
 from gateway.domain.site import Site
-from gateway.domain.state import Drop, Put, Reply, Result, State
+from gateway.domain.state import Reply, Result, State
 from gateway.domain.subjects import (
     Credential,
     CredentialKind,
@@ -93,12 +93,11 @@ class Disk:
 
     def commit(self, batch: Batch) -> None:
         self.records += batch.records
-        for change in batch.changes:
-            if isinstance(change, Put):
-                self.entities[type(change.entity), change.entity.id] = change.entity
+        for type_, id_, entity in batch.changes:
+            if entity is not None:
+                self.entities[type_, id_] = entity
             else:
-                assert isinstance(change, Drop)
-                self.entities.pop((change.type, change.id), None)
+                self.entities.pop((type_, id_), None)
 
 
 class World:
@@ -249,7 +248,7 @@ class World:
         for decision in released.decided:
             self.stamped += [Stamped(record, now) for record in decision.records]
             for change in decision.changes:
-                if isinstance(change, Put):
+                if change.entity is not None:
                     self.agenda.note(change.entity, now)
         return released
 

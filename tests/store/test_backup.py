@@ -8,7 +8,7 @@ import pytest
 from store.samples import batch, call, granted
 
 from gateway.domain.errors import StoreError
-from gateway.domain.state import Put
+from gateway.domain.state import put
 from gateway.domain.subjects import Subject
 from gateway.store.backup import backup, read_manifest, restore
 from gateway.store.folder import DataFolder, FolderInUse
@@ -27,7 +27,7 @@ def folder(tmp_path: Path) -> DataFolder:
 def running(folder: DataFolder) -> SqliteStore:
     store = SqliteStore(folder.database, OPTIONS)
     store.open()
-    store.commit(batch(1, [granted(), call()], [Put(Subject("s-1"))]))
+    store.commit(batch(1, [granted(), call()], [put(Subject("s-1"))]))
     (folder.path / "key").write_text("k")
     return store
 

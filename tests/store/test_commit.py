@@ -21,7 +21,7 @@ from gateway.domain.records import (
     chain_start,
     personal_digest,
 )
-from gateway.domain.state import Drop, Put
+from gateway.domain.state import drop, put
 from gateway.domain.subjects import Subject
 from gateway.store.store import SqliteStore, StoreOptions
 
@@ -113,9 +113,9 @@ def test_entities_are_put_and_dropped_with_their_records(path: Path) -> None:
     store = SqliteStore(path, OPTIONS)
     store.open()
     one, two = Subject("s-1"), Subject("s-2", active=False)
-    store.commit(batch(1, [granted()], [Put(one), Put(two), Put(Subject("s-3"))]))
-    store.commit(batch(2, [], [Put(replace(one, active=False)), Put(one), Drop(Subject, "s-3")]))
-    store.commit(batch(3, [], [Drop(Subject, "s-9"), Drop(Subject, "s-2"), Put(two)]))
+    store.commit(batch(1, [granted()], [put(one), put(two), put(Subject("s-3"))]))
+    store.commit(batch(2, [], [put(replace(one, active=False)), put(one), drop(Subject, "s-3")]))
+    store.commit(batch(3, [], [drop(Subject, "s-9"), drop(Subject, "s-2"), put(two)]))
     store.close()
     assert set(SqliteStore(path, OPTIONS).open().entities) == {one, two}
 
@@ -127,7 +127,7 @@ def test_a_failed_batch_leaves_nothing_of_itself(store: SqliteStore, path: Path)
             "CREATE TRIGGER no BEFORE INSERT ON entity BEGIN SELECT RAISE(FAIL, 'no'); END"
         )
     with pytest.raises(StoreError, match="no"):
-        store.commit(batch(2, [granted(), call()], [Put(Subject("s-1"))]))
+        store.commit(batch(2, [granted(), call()], [put(Subject("s-1"))]))
     with pytest.raises(StoreError, match="not open"):
         store.commit(batch(3, [granted()]))
     loaded = store.open()
@@ -153,7 +153,7 @@ def test_the_file_is_its_owners_alone(store: SqliteStore, path: Path) -> None:
 
 def test_a_booking_reads_as_json_in_the_table(store: SqliteStore, path: Path) -> None:
     booking = Booking("b-1", Terms("study", ("s-1",), 1, 2))
-    store.commit(batch(1, [], [Put(booking)]))
+    store.commit(batch(1, [], [put(booking)]))
     with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as other:
         ((version, body),) = other.execute("SELECT version, body FROM entity WHERE id='b-1'")
     assert version == 1

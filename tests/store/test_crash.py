@@ -13,7 +13,7 @@ import pytest
 from store.samples import batch, granted
 
 from gateway.domain.bookings import Authority
-from gateway.domain.state import Put
+from gateway.domain.state import put
 from gateway.store.store import SqliteStore, StoreOptions
 from gateway.store.verify import verify
 
@@ -66,7 +66,7 @@ def test_a_torn_log_ends_at_a_whole_batch(path: Path, tmp_path: Path, seed: int)
     ends = {0}
     for number in range(1, 40):
         records = [granted(door="d" * 400)] * chance.randint(1, 9)
-        change = Put(Authority("bookings", "e", max(ends) + len(records)))
+        change = put(Authority("bookings", "e", max(ends) + len(records)))
         ends.add(store.commit(batch(number, records, [change])).seq)
     cut = tmp_path / "cut"
     cut.mkdir()

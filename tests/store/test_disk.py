@@ -13,7 +13,7 @@ from fixtures.disk import fill, small_disk
 from store.samples import batch, call, granted
 
 from gateway.domain.errors import StoreError
-from gateway.domain.state import Put
+from gateway.domain.state import put
 from gateway.domain.subjects import Subject
 from gateway.store import schema
 from gateway.store.database import connect_writer
@@ -109,12 +109,12 @@ def test_an_io_error_closes_the_store_at_once_and_checkpoints_nothing(path: Path
     """Never retry an fsync: what a failed disk caches must not be copied into the database."""
     store = SqliteStore(path, replace(OPTIONS, ballast_bytes=KIB))
     store.open()
-    store.commit(batch(1, [granted()], [Put(Subject("s-1"))]))
+    store.commit(batch(1, [granted()], [put(Subject("s-1"))]))
     log = path.with_name("gateway.db-wal")
     before, logged = path.read_bytes(), log.stat().st_size
     with files_up_to(logged):
         with pytest.raises(StoreError, match="IOERR"):
-            store.commit(batch(2, [granted()], [Put(Subject("s-2"))]))
+            store.commit(batch(2, [granted()], [put(Subject("s-2"))]))
         with pytest.raises(StoreError, match="not open"):
             store.commit(batch(3, [granted()]))
         assert path.read_bytes() == before
@@ -137,7 +137,7 @@ def test_a_batch_that_reached_the_disk_though_its_commit_failed_is_not_written_t
     store = SqliteStore(path, same_salts())
     store.open()
     store.commit(batch(1, [granted()]))
-    doubtful = batch(2, [granted(), call()], [Put(Subject("s-1"))])
+    doubtful = batch(2, [granted(), call()], [put(Subject("s-1"))])
     with files_up_to(path.with_name("gateway.db-wal").stat().st_size), pytest.raises(StoreError):
         store.commit(doubtful)
     with pytest.raises(StoreError, match="not open"):
@@ -167,7 +167,7 @@ def test_a_disk_that_went_read_only_can_still_be_read_at_a_start(
 ) -> None:
     store = SqliteStore(path, OPTIONS)
     head = store.open().head
-    store.commit(batch(1, [granted()], [Put(Subject("s-1"))]))
+    store.commit(batch(1, [granted()], [put(Subject("s-1"))]))
     if not left:
         store.close()
     for ending in ["", *left.split()]:
@@ -190,7 +190,7 @@ def test_a_disk_that_takes_nothing_can_still_be_read_at_a_start(
 ) -> None:
     store = SqliteStore(path, OPTIONS)
     head = store.open().head
-    store.commit(batch(1, [granted()], [Put(Subject("s-1"))]))
+    store.commit(batch(1, [granted()], [put(Subject("s-1"))]))
     if not left:
         store.close()
     card = tmp_path / "card"
