@@ -12,6 +12,7 @@ what is known allows, so that it does not matter what came first.
 
 from dataclasses import replace
 from typing import Any
+from zlib import crc32
 
 from gateway.core import (
     arrival,
@@ -185,10 +186,13 @@ def rights_changed(draft: Draft) -> None:
 
 
 def supervise(draft: Draft) -> None:
-    """The slow round: a net under all deadlines. A facility each time, whichever the count hits."""
+    """The slow round: a net under all deadlines. One facility each time, by lot: no rhythm of the
+    rounds leaves another out for ever.
+    """
     facilities = tuple(draft.site.facilities)
     if facilities:
-        look_at(draft, facilities[draft.now.serial % len(facilities)])
+        lot = crc32(draft.now.serial.to_bytes(8))
+        look_at(draft, facilities[lot % len(facilities)])
 
 
 def restarted(draft: Draft, away_ms: int | None) -> None:

@@ -105,10 +105,11 @@ class Connector:
 
     def _amps(self) -> Amps:
         vehicle = self.vehicle
-        wanted = NO_AMPS
-        if vehicle is not None and self.supplied and not self.broken:
-            wanted = vehicle.amps(self.offered_a())
-        if vehicle is None or not any(wanted):
+        if vehicle is None or not self.supplied or self.broken:
+            self._wakes_at_ms = None
+            return NO_AMPS
+        wanted = vehicle.amps(self.offered_a())
+        if not any(wanted):
             self._wakes_at_ms = None
             return NO_AMPS
         if self._wakes_at_ms is None:

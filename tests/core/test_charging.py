@@ -1,10 +1,13 @@
 """Charging sessions by rule (RULES C), through the real step and reconciler."""
 
+from dataclasses import replace
+
 import pytest
 from core.garage import Garage
 from core.harness import DESK, UNKNOWN
 from core.sites import ref
 
+from gateway.core.decide import decide
 from gateway.domain.bookings import BookingStatus
 from gateway.domain.charging import (
     ChargingSession,
@@ -14,14 +17,16 @@ from gateway.domain.charging import (
     SessionState,
 )
 from gateway.domain.events import (
+    SUPERVISION,
     Actor,
     CredentialPresented,
+    DeadlineReached,
     HazardResetAsked,
     SessionStopAsked,
 )
 from gateway.domain.records import Fact
 from gateway.domain.secret import Secret
-from gateway.domain.state import Result
+from gateway.domain.state import Result, put
 from gateway.domain.subjects import CredentialKind, Presented, Role
 
 
@@ -540,3 +545,18 @@ def test_a_share_that_shrinks_before_its_session_is_durable_waits_for_that(garag
 
 def _typed(pin: str) -> Presented:
     return Presented(CredentialKind.PIN, Secret(f"pin:{pin}"))
+
+
+def test_the_slow_round_comes_to_every_outlet_whatever_its_rhythm(garage: Garage) -> None:
+    """DESIGN §5: a net under all deadlines. Here as many decisions lie between two rounds as there
+    are facilities, and what is wrong with every outlet has no deadline.
+    """
+    state, facilities = garage.state, len(garage.site.facilities)
+    state.apply(
+        put(replace(garage.outlet(id_), status=ConnectorStatus.FAULTED)) for id_ in garage.cars
+    )
+    for serial in range(0, 40 * facilities, facilities):
+        now = replace(garage.now(), serial=serial)
+        round_ = DeadlineReached(SUPERVISION, "")
+        state.apply(decide(garage.site, state, garage.readings, round_, now).changes)
+    assert {garage.outlet(id_).status for id_ in garage.cars} == {ConnectorStatus.AVAILABLE}
