@@ -1,7 +1,6 @@
 """Route one event to the rule that decides it."""
 
-from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from gateway.core import (
@@ -30,7 +29,7 @@ from gateway.core.draft import Draft
 from gateway.domain import events
 from gateway.domain.now import Now
 from gateway.domain.points import Reading, ReadingsView
-from gateway.domain.site import Site
+from gateway.domain.site import Facility, Site
 from gateway.domain.state import Decision, Reply, State
 from gateway.domain.uses import Use, uses
 
@@ -85,40 +84,42 @@ def _presented(draft: Draft, event: events.CredentialPresented) -> Reply:
 
 
 def _readings(draft: Draft, event: events.ReadingsChanged) -> None:
-    for reading in event.readings:
-        _reading(draft, reading)
-    _outlets(draft, event)
-
-
-def _outlets(draft: Draft, event: events.ReadingsChanged) -> None:
-    """Each outlet that was read is looked at once, with all that was read of it."""
-    used_by, facilities = uses(draft.site), draft.site.facilities
-    read: dict[Use, dict[str, None]] = defaultdict(dict)
+    """Sensors and locks one by one; then each outlet once, with all that was read of it."""
+    used_by = uses(draft.site)
+    read: dict[Use, dict[str, None]] = {}
     for reading in event.readings:
         for used in used_by.get(reading.ref, ()):
-            read[used.use][used.owner] = None
-    if metered := read[Use.CIRCUIT_METER]:
+            if used.use is Use.SENSOR:
+                _sensed(draft, draft.site.facilities[used.owner], reading)
+            elif used.use is Use.LOCK:
+                doors.lock_read(draft, draft.site.doors[used.owner], reading)
+            else:
+                read.setdefault(used.use, {})[used.owner] = None
+    if read:
+        _outlets(draft, read)
+
+
+def _sensed(draft: Draft, facility: Facility, reading: Reading) -> None:
+    for sensor in facility.sensors:
+        if sensor.point == reading.ref:
+            occupancy.sensed(draft, facility, sensor, reading)
+
+
+def _outlets(draft: Draft, read: Mapping[Use, Mapping[str, None]]) -> None:
+    """What was read of outlets and circuits, whose they are by use."""
+    facilities, nothing = draft.site.facilities, dict[str, None]()
+    if metered := read.get(Use.CIRCUIT_METER):
         loads.metered(draft, metered)
-    if looked := read[Use.OUTLET] | read[Use.POWER_DRIVE]:
+    looked = {**read.get(Use.OUTLET, nothing), **read.get(Use.POWER_DRIVE, nothing)}
+    if looked:
         charging.look(draft, *(facilities[id_] for id_ in looked))
-    for id_ in read[Use.REGISTER]:
+    for id_ in read.get(Use.REGISTER, nothing):
         if id_ not in looked:
             charging.counted(draft, facilities[id_])
-    for id_ in read[Use.BREAKER]:
+    for id_ in read.get(Use.BREAKER, nothing):
         tripping.close(draft, draft.site.circuits[id_])
-    for id_ in read[Use.CIRCUIT_ENERGY]:
+    for id_ in read.get(Use.CIRCUIT_ENERGY, nothing):
         residual.read(draft, draft.site.circuits[id_])
-
-
-def _reading(draft: Draft, reading: Reading) -> None:
-    for used in uses(draft.site).get(reading.ref, ()):
-        if used.use is Use.SENSOR:
-            facility = draft.site.facilities[used.owner]
-            for sensor in facility.sensors:
-                if sensor.point == reading.ref:
-                    occupancy.sensed(draft, facility, sensor, reading)
-        elif used.use is Use.LOCK:
-            doors.lock_read(draft, draft.site.doors[used.owner], reading)
 
 
 def _deadline(draft: Draft, event: events.DeadlineReached) -> None:
