@@ -253,9 +253,8 @@ def _spend(usage: Usage, until_ms: int) -> Usage:
         spent[place] += end - at
         buckets[start] = OpenBucket(start, tuple(spent), bucket.counts)
         at = end
-    return Usage(
-        usage.id, usage.state, until_ms, tuple(buckets[start] for start in sorted(buckets))
-    )
+    opened = tuple([buckets[start] for start in sorted(buckets)])
+    return Usage(usage.id, usage.state, until_ms, opened)
 
 
 def _taken_back(usage: Usage, wall_ms: int) -> Usage:
