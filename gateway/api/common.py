@@ -4,13 +4,13 @@ import asyncio
 from collections.abc import Callable, Iterable
 from typing import Annotated, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from gateway.domain.faults import Fault
 from gateway.domain.reasons import Reason
 from gateway.domain.site import Name
 
-Line = Annotated[str, StringConstraints(max_length=500, strip_whitespace=True)]
+Line = Annotated[str, Field(max_length=500), AfterValidator(str.strip)]  # as long as it was sent
 Person = Annotated[
     Line, Field(description="Who it is that acts, where a token is shared; needed of a platform.")
 ]
