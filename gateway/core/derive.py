@@ -3,8 +3,9 @@
 `derive` is asked point by point: `affected` tells which points a change can have moved.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from gateway.core import emergency, fire, outlets, passage, tripping
@@ -40,11 +41,11 @@ UNLOCKED = "unlocked"
 Derived = tuple[Setpoint | None, int]
 
 
-def outputs(site: Site) -> tuple[PointRef, ...]:
-    """Every point that the core drives."""
-    return tuple(
-        ref for ref, used_by in uses(site).items() if any(u.use in _OUTPUTS for u in used_by)
-    )
+@lru_cache(maxsize=4)
+def outputs(site: Site) -> Mapping[PointRef, tuple[Used, ...]]:
+    """Every point that the core drives, and what for."""
+    found = {ref: tuple(u for u in all_ if u.use in _OUTPUTS) for ref, all_ in uses(site).items()}
+    return {ref: used_by for ref, used_by in found.items() if used_by}
 
 
 def affected(site: Site, changes: Iterable[Change]) -> dict[PointRef, None]:
@@ -74,7 +75,7 @@ def derive(
 
 
 def _derive_point(draft: Draft, ref: PointRef) -> Derived:
-    used_by = [u for u in uses(draft.site).get(ref, ()) if u.use in _OUTPUTS]
+    used_by = outputs(draft.site)[ref]
     owners = {u.owner for u in used_by}
     match used_by[0].use:
         case Use.STRIKE:

@@ -1,9 +1,9 @@
 """Carry running durations over a checkpoint or a restart (DESIGN §6)."""
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Iterable
 from dataclasses import fields, is_dataclass, replace
 from functools import cache
-from typing import Any, TypeVar, cast, get_args, get_type_hints
+from typing import Any, TypeVar, get_args, get_type_hints
 
 from gateway.domain.now import SECOND_MS, Elapsed, Now
 
@@ -16,7 +16,7 @@ def carried(value: T, now: Now) -> T:
     if isinstance(value, Elapsed):
         return value.checkpoint(now)  # type: ignore[return-value]  # T is Elapsed
     fresh: dict[str, Any] = {}
-    for name in _running(cast(Hashable, type(value))):
+    for name in running(type(value)):  # type: ignore[arg-type]  # a type is hashable
         old = getattr(value, name)
         if old is not None:
             fresh[name] = carried(old, now)
@@ -30,8 +30,8 @@ def first_ahead(waits_ms: Iterable[int]) -> int | None:
 
 
 @cache
-def _running(type_: Any) -> tuple[str, ...]:
-    """The fields of a dataclass that are, or hold, a duration."""
+def running(type_: Any) -> tuple[str, ...]:
+    """The fields of a dataclass that are, or hold, a running duration."""
     if not is_dataclass(type_):
         return ()
     hints = get_type_hints(type_)
@@ -40,6 +40,6 @@ def _running(type_: Any) -> tuple[str, ...]:
 
 def _holds(hint: Any) -> bool:
     return any(
-        found is Elapsed or (isinstance(found, type) and bool(_running(found)))
+        found is Elapsed or (isinstance(found, type) and bool(running(found)))
         for found in (hint, *get_args(hint))
     )

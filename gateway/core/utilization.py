@@ -92,12 +92,12 @@ def due_in_ms(draft: Draft, usage: Usage) -> int | None:
     facility = draft.site.facilities.get(usage.id)
     if facility is None or not draft.now.trusted:
         return None
-    wall = draft.now.wall_ms
-    times = [bucket.start_ms + BUCKET_MS + CLOSES_AFTER_MS for bucket in usage.open]
-    times.append((usage.until_ms // BUCKET_MS + 1) * BUCKET_MS)
+    due_ms = (usage.until_ms // BUCKET_MS + 1) * BUCKET_MS
+    if usage.open:
+        due_ms = min(due_ms, usage.open[0].start_ms + BUCKET_MS + CLOSES_AFTER_MS)
     edge = _next_edge_ms(draft, facility, usage.until_ms)
-    times += [edge] if edge is not None else []
-    return max(0, min(times) - wall)
+    due_ms = due_ms if edge is None else min(due_ms, edge)
+    return max(0, due_ms - draft.now.wall_ms)
 
 
 def started(draft: Draft, away_ms: int | None) -> None:

@@ -18,7 +18,7 @@ from gateway.core.deadlines import TIMED, next_due_ms
 from gateway.core.decide import decide
 from gateway.core.derive import FOR_EVER, affected, derive, outputs
 from gateway.core.draft import Draft
-from gateway.core.durations import carried
+from gateway.core.durations import carried, running
 from gateway.domain.bookings import Authority, Booking
 from gateway.domain.entity import Entity
 from gateway.domain.events import Event, Stream
@@ -271,7 +271,8 @@ class Step:
 
     def checkpoint(self, now: Now) -> None:
         """Carry running durations into the state: a restart loses at most a minute of them."""
-        for entity in list(self.state.entities()):
+        tables = [table for type_, table in self.state.tables.items() if running(type_)]
+        for entity in [entity for table in tables for entity in table.values()]:
             measured = carried(entity, now)
             if measured is not entity:
                 change = put(measured)

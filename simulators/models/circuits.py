@@ -54,6 +54,8 @@ class Building:
         of = (minute // STEADY_MINUTES, self.most_a)
         if self._habit[0] != of:
             self._habit = (of, self._on(minute))
+        if self.more_a == NO_AMPS:
+            return self._habit[1]
         l1, l2, l3 = (on + more for on, more in zip(self._habit[1], self.more_a, strict=True))
         return (l1, l2, l3)
 
@@ -100,6 +102,8 @@ class CircuitMeter:
         """What flows on L1, L2, L3."""
         flows = list(self._building.amps(now_ms)) if self._building else [0.0, 0.0, 0.0]
         for connector, phases in self._over:
+            if connector.vehicle is None:
+                continue
             for amps, phase in zip(connector.amps(now_ms), phases or (1, 2, 3), strict=False):
                 flows[phase - 1] += amps
         return (flows[0], flows[1], flows[2])

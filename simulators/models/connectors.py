@@ -91,7 +91,8 @@ class Connector:
         """Time went by."""
         while self._at_ms < now_ms:
             watts = sum(self._amps()) * VOLTS
-            ends_ms = min(self._silent_from_ms(), now_ms)
+            silent_ms = self._silent_from_ms()
+            ends_ms = min(silent_ms, now_ms)
             if self._wakes_at_ms is not None and self._wakes_at_ms > self._at_ms:
                 ends_ms = min(ends_ms, self._wakes_at_ms)
             if watts and self.vehicle is not None:
@@ -99,7 +100,7 @@ class Connector:
                 ends_ms = min(ends_ms, self._at_ms + max(1, math.ceil(min(SLICE_MS, full_ms))))
                 self._count(watts * (ends_ms - self._at_ms) / HOUR_MS)
             self._at_ms = max(ends_ms, self._at_ms)
-            if self._at_ms >= self._silent_from_ms():
+            if self._at_ms >= silent_ms:
                 self._silent = True
                 self._fall()
 

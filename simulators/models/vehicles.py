@@ -55,11 +55,15 @@ class Car:
 
     def amps(self, offered_a: float) -> Amps:
         """Its share of the offer; at the end of its taper it wants less than it may take."""
-        wanted_a = min(offered_a, self.most_a * max(0.1, _taper(self._share, self.tapers_from)))
-        if offered_a < self.LEAST_A or self._share >= 1:
+        share = self.holds_wh / self.capacity_wh
+        if offered_a < self.LEAST_A or share >= 1:
             return NO_AMPS
-        each = [wanted_a if phase < self.phases else 0.0 for phase in range(3)]
-        return (each[0], each[1], each[2])
+        wanted_a = min(offered_a, self.most_a * max(0.1, _taper(share, self.tapers_from)))
+        return (
+            wanted_a,
+            wanted_a if self.phases > 1 else 0.0,
+            wanted_a if self.phases > 2 else 0.0,
+        )
 
     def take(self, energy_wh: float) -> None:
         """Into its battery."""
@@ -69,10 +73,6 @@ class Car:
     def lacks_wh(self) -> float:
         """Until its battery is full."""
         return self.capacity_wh - self.holds_wh
-
-    @property
-    def _share(self) -> float:
-        return self.holds_wh / self.capacity_wh
 
 
 class Ebike:
@@ -114,7 +114,7 @@ class Ebike:
 
 def _taper(share: float, begins: float) -> float:
     """1 until it begins, then down to 0 when full."""
-    return min(1.0, max(0.0, (1 - share) / (1 - begins)))
+    return 1.0 if share <= begins else max(0.0, (1 - share) / (1 - begins))
 
 
 def _parked(car: Car) -> Car:
