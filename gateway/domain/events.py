@@ -127,7 +127,7 @@ class SetpointReached:
 # --- from time and the gateway itself -----------------------------------------------------------
 
 
-SUPERVISION = "supervision"  # the kind of deadline that looks at everything, slowly
+SUPERVISION = "supervision"  # the kind of deadline that is the slow round
 
 
 @dataclass(frozen=True, slots=True)
