@@ -40,7 +40,7 @@ class Part:
     sizes: Mapping[str, str] = field(default_factory=dict)
 
 
-LANES = ("busy", "waits", "soaks", "kills")
+LANES = ("busy", "waits", "soaks", "more")
 
 PARTS: dict[str, Part] = {
     "speed": Part(180, [str(BIN / "python"), "-m", "benchmarks.world"], lane="alone"),
@@ -108,15 +108,13 @@ PROOFS: dict[str, Part] = {
     ),
     "flood": replace(PARTS["flood"], budget=300, lane="waits", sizes={"PROOF_FLOOD_CALLS": "200"}),
     "world": replace(PARTS["world"], budget=4_800, sizes={"PROOF_SEEDS": "2920"}),
-    "truth": replace(PARTS["truth"], budget=900, lane="waits", sizes={"PROOF_TRUTHS": "10"}),
+    "truth": replace(PARTS["truth"], budget=900, lane="more", sizes={"PROOF_TRUTHS": "10"}),
     "soak": replace(PARTS["soak"], budget=3_700, lane="soaks", sizes={"PROOF_SOAK_S": "3600"}),
     "power cuts": replace(PARTS["power cuts"], budget=2_400, sizes={"PROOF_CUTS": "100000"}),
     "I/O errors": replace(PARTS["I/O errors"], budget=480, sizes={"PROOF_ERRORS": "2"}),
     "offline": Part(600, [str(BIN / "python"), "benchmarks/run.py", "offline"], lane="waits"),
     "partitions": replace(PARTS["partitions"], budget=900, sizes={"PROOF_SCHEDULES": "600"}),
-    "kill -9": replace(
-        PARTS["kill -9"], budget=2_000, lane="kills", sizes={"PROOF_KILL_S": "1800"}
-    ),
+    "kill -9": replace(PARTS["kill -9"], budget=2_000, lane="more", sizes={"PROOF_KILL_S": "1800"}),
 }
 
 

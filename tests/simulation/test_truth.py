@@ -18,6 +18,7 @@ from gateway.domain.state import State
 from gateway.domain.utilization import BUCKET_MS, Usage
 from simulators.world import World
 
+pytestmark = pytest.mark.timeout(600)
 BEGINS_MS = int(datetime(2026, 2, 13, tzinfo=UTC).timestamp() * 1000)  # they change on 15 and 22
 ZONE = "Africa/Casablanca"
 DAYS = 38.0
