@@ -86,7 +86,7 @@ PARTS: dict[str, Part] = {
     "flood": Part(90, [*PROOF, "tests/proof/test_flood.py"]),
 }
 
-# About an hour, as the soak is: only what has another size than above, or is not there.
+# An hour and a quarter: only what has another size than above, or is not there.
 PROOFS: dict[str, Part] = {
     "fuzz": Part(
         720,
