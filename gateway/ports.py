@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from gateway.domain.entity import Entity
 from gateway.domain.errors import Problem
@@ -162,8 +162,7 @@ class DriverKind(Protocol):
 # --- store --------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Stamped:
+class Stamped(NamedTuple):
     """A record with the instant of its decision."""
 
     record: Record

@@ -1,6 +1,7 @@
 """Route one event to the rule that decides it."""
 
-from collections.abc import Callable, Mapping
+from collections import defaultdict
+from collections.abc import Callable
 from typing import Any
 
 from gateway.core import (
@@ -86,7 +87,7 @@ def _presented(draft: Draft, event: events.CredentialPresented) -> Reply:
 def _readings(draft: Draft, event: events.ReadingsChanged) -> None:
     """Sensors and locks one by one; then each outlet once, with all that was read of it."""
     used_by = uses(draft.site)
-    read: dict[Use, dict[str, None]] = {}
+    read: defaultdict[Use, dict[str, None]] = defaultdict(dict)
     for reading in event.readings:
         for used in used_by.get(reading.ref, ()):
             if used.use is Use.SENSOR:
@@ -94,7 +95,7 @@ def _readings(draft: Draft, event: events.ReadingsChanged) -> None:
             elif used.use is Use.LOCK:
                 doors.lock_read(draft, draft.site.doors[used.owner], reading)
             else:
-                read.setdefault(used.use, {})[used.owner] = None
+                read[used.use][used.owner] = None
     if read:
         _outlets(draft, read)
 
@@ -105,21 +106,21 @@ def _sensed(draft: Draft, facility: Facility, reading: Reading) -> None:
             occupancy.sensed(draft, facility, sensor, reading)
 
 
-def _outlets(draft: Draft, read: Mapping[Use, Mapping[str, None]]) -> None:
+def _outlets(draft: Draft, read: defaultdict[Use, dict[str, None]]) -> None:
     """What was read of outlets and circuits, whose they are by use."""
-    facilities, nothing = draft.site.facilities, dict[str, None]()
-    if metered := read.get(Use.CIRCUIT_METER):
-        loads.metered(draft, metered)
-    looked = {**read.get(Use.OUTLET, nothing), **read.get(Use.POWER_DRIVE, nothing)}
+    facilities, circuits = draft.site.facilities, draft.site.circuits
+    if read[Use.CIRCUIT_METER]:
+        loads.metered(draft, read[Use.CIRCUIT_METER])
+    looked = {**read[Use.OUTLET], **read[Use.POWER_DRIVE]}
     if looked:
         charging.look(draft, *(facilities[id_] for id_ in looked))
-    for id_ in read.get(Use.REGISTER, nothing):
+    for id_ in read[Use.REGISTER]:
         if id_ not in looked:
             charging.counted(draft, facilities[id_])
-    for id_ in read.get(Use.BREAKER, nothing):
-        tripping.close(draft, draft.site.circuits[id_])
-    for id_ in read.get(Use.CIRCUIT_ENERGY, nothing):
-        residual.read(draft, draft.site.circuits[id_])
+    for id_ in read[Use.BREAKER]:
+        tripping.close(draft, circuits[id_])
+    for id_ in read[Use.CIRCUIT_ENERGY]:
+        residual.read(draft, circuits[id_])
 
 
 def _deadline(draft: Draft, event: events.DeadlineReached) -> None:

@@ -76,7 +76,7 @@ def _believed(draft: Draft, circuit: str) -> PerPhase | None:
 def _flows(draft: Draft, tree: "_Tree") -> dict[str, PerPhase]:
     """What each circuit carries beside our outlets."""
     found = [(tree.above[one.id], _drawn_per_phase(draft, one)) for one in tree.measured]
-    drawn = [one for one in found if one[1] is not NO_CURRENT]
+    drawn = [one for one in found if one[1] != NO_CURRENT]
     return {id_: _beside(draft, circuit, drawn) for id_, circuit in tree.circuits.items()}
 
 

@@ -259,10 +259,13 @@ def _most_wh(outlet: Outlet, meter: Meter, elapsed_ms: int) -> int:
 
 def _taking(draft: Draft, facility: Facility) -> ChargingSession | None:
     """The session that the register's energy belongs to; one that waits for its last reading."""
-    found = outlets.sessions_at(draft, facility.id)
-    taking = [s for s in found if s.progress.state in _TAKING]
-    waiting = [s for s in found if s.progress.state is SessionState.PROVISIONAL]
-    return next(iter(taking or waiting), None)
+    waiting: ChargingSession | None = None
+    for session in outlets.sessions_at(draft, facility.id):
+        if session.progress.state in _TAKING:
+            return session
+        if session.progress.state is SessionState.PROVISIONAL:
+            waiting = waiting or session
+    return waiting
 
 
 def _serial(draft: Draft, meter: Meter) -> str:

@@ -9,7 +9,7 @@ Two questions, one after the other:
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from gateway.domain.now import MINUTE_MS
 from gateway.domain.power import NO_CURRENT, Circuit, Load, LoadKind, PerPhase
@@ -21,8 +21,7 @@ RAISE_MA = 500  # less is what meters read beside one another: no limit follows 
 _Spot = tuple[str, int]  # a circuit and a phase of it
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(NamedTuple):
     """What one outlet asks of its circuit.
 
     `wanted_ma`: the most it can use now, 0 for nothing; what a switched load takes when on.
@@ -57,8 +56,7 @@ class Claim:
         return self.load.kind is LoadKind.SWITCHED
 
 
-@dataclass(frozen=True, slots=True)
-class Share:
+class Share(NamedTuple):
     """What an outlet is granted now, where that is heading, and why it is not what it wanted.
 
     `limited_by`: a reason code; "" where it gets all it can use.

@@ -30,6 +30,7 @@ BATTERY_LOW_PERCENT = 10
 _LINK_CODES = ("link_down", "driver_failed")
 _LASTING = ("garbage", "flooding")  # what a device may do while it answers
 _SILENT = (Health.SILENT, Health.FAILED)
+_NUMBERS = (int, float)  # a union would be made anew at each look
 
 
 def device_health(draft: Draft, event: DeviceHealthChanged) -> None:
@@ -189,14 +190,14 @@ def _batteries(draft: Draft) -> set[str]:
 
 
 def _battery_is_low(draft: Draft, points: tuple[PointRef, ...]) -> bool | None:
-    told: list[bool] = []
+    low: bool | None = None
     for ref in points:
-        match draft.reading(ref).value:
-            case bool(flag):
-                told.append(flag)
-            case int(level) | float(level):
-                told.append(level <= BATTERY_LOW_PERCENT)
-    return any(told) if told else None
+        told = draft.reading(ref).value
+        if isinstance(told, bool):
+            low = low or told
+        elif isinstance(told, _NUMBERS):
+            low = low or told <= BATTERY_LOW_PERCENT
+    return low
 
 
 def _check_sensors(draft: Draft, facility: Facility) -> None:

@@ -9,7 +9,7 @@
   is a fact of its own, to be added to it.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -142,10 +142,12 @@ def look_at_all(draft: Draft) -> None:
 
 def metered(draft: Draft, facility: Facility, energy_wh: int) -> None:
     """A facility's register moved: now, or for a session that closed without its last register."""
-    sessions = outlets.sessions_at(draft, facility.id)
-    closed = next((session for session in sessions if not session.running), None)
-    since_ms = closed.progress.since.at(draft.now) if closed is not None else 0
-    _add(draft, facility.id, draft.now.wall_ms - since_ms, Counts(energy_wh=energy_wh))
+    at_ms = draft.now.wall_ms
+    for session in outlets.sessions_at(draft, facility.id):
+        if not session.running:
+            at_ms -= session.progress.since.at(draft.now)
+            break
+    _add(draft, facility.id, at_ms, Counts(energy_wh))
 
 
 # --- the state ----------------------------------------------------------------------------------
@@ -253,8 +255,7 @@ def _spend(usage: Usage, until_ms: int) -> Usage:
         spent[place] += end - at
         buckets[start] = OpenBucket(start, tuple(spent), bucket.counts)
         at = end
-    opened = tuple([buckets[start] for start in sorted(buckets)])
-    return Usage(usage.id, usage.state, until_ms, opened)
+    return Usage(usage.id, usage.state, until_ms, _in_order(buckets))
 
 
 def _taken_back(usage: Usage, wall_ms: int) -> Usage:
@@ -277,9 +278,14 @@ def _open_bucket(usage: Usage, start_ms: int) -> OpenBucket:
 
 
 def _with(usage: Usage, bucket: OpenBucket) -> Usage:
-    others = [one for one in usage.open if one.start_ms != bucket.start_ms]
-    buckets = sorted((*others, bucket), key=lambda one: one.start_ms)
-    return _opened(usage, tuple(buckets))
+    buckets = {one.start_ms: one for one in usage.open}
+    buckets[bucket.start_ms] = bucket
+    return _opened(usage, _in_order(buckets))
+
+
+def _in_order(buckets: Mapping[int, OpenBucket]) -> tuple[OpenBucket, ...]:
+    """Buckets by their start, oldest first."""
+    return tuple([buckets[start] for start in sorted(buckets)])
 
 
 def _opened(usage: Usage, buckets: tuple[OpenBucket, ...]) -> Usage:

@@ -17,6 +17,9 @@ class Trust(StrEnum):
     UNTRUSTED = "untrusted"
 
 
+_UNTRUSTED = Trust.UNTRUSTED  # as points._GOOD
+
+
 class Basis(StrEnum):
     """What the trust in the wall clock rests on, or what took it away."""
 
@@ -64,7 +67,7 @@ class Now:
     @property
     def trusted(self) -> bool:
         """True when wall time may end, expire or close something."""
-        return self.trust is not Trust.UNTRUSTED
+        return self.trust is not _UNTRUSTED
 
     def new_id(self, kind: str) -> str:
         """An id no other decision of any boot has; at most one a kind and decision."""

@@ -37,6 +37,9 @@ class Quality(StrEnum):
     UNKNOWN = "unknown"  # not seen since the start
 
 
+_GOOD = Quality.GOOD  # asked at every turn, and a member's name takes Python long to look up
+
+
 @dataclass(frozen=True, slots=True)
 class Reading:
     """A point's value as reported. `at_ms` is wall time, `mono_ms` monotonic arrival."""
@@ -50,7 +53,7 @@ class Reading:
     @property
     def good(self) -> bool:
         """True when the value may be acted on."""
-        return self.quality is Quality.GOOD
+        return self.quality is _GOOD
 
 
 class Freshness:

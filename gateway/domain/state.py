@@ -108,8 +108,7 @@ class Reply:
         return self.result is Result.ACCEPTED
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """What the core decided of one event."""
 
     changes: tuple[Change, ...] = ()

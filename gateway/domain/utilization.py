@@ -39,15 +39,18 @@ class Counts:
     refused: tuple[tuple[str, int], ...] = ()
 
     def __add__(self, other: "Counts") -> "Counts":
-        refused = dict(self.refused)
-        for code, count in other.refused:
-            refused[code] = refused.get(code, 0) + count
+        refused = self.refused
+        if other.refused:
+            both = dict(refused)
+            for code, count in other.refused:
+                both[code] = both.get(code, 0) + count
+            refused = tuple(sorted(both.items()))
         return Counts(
             self.energy_wh + other.energy_wh,
             self.sessions + other.sessions,
             self.visits + other.visits,
             self.no_shows + other.no_shows,
-            tuple(sorted(refused.items())),
+            refused,
         )
 
 

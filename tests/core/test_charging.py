@@ -1,6 +1,7 @@
 """Charging sessions by rule (RULES C), through the real step and reconciler."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
+from typing import Any
 
 import pytest
 from core.garage import Garage
@@ -14,6 +15,7 @@ from gateway.domain.charging import (
     ConnectorStatus,
     Limits,
     OutletRules,
+    Segment,
     SessionState,
 )
 from gateway.domain.events import (
@@ -543,10 +545,6 @@ def test_a_share_that_shrinks_before_its_session_is_durable_waits_for_that(garag
     assert shared.limit("car1") == shared.limit("car2") == 12_000
 
 
-def _typed(pin: str) -> Presented:
-    return Presented(CredentialKind.PIN, Secret(f"pin:{pin}"))
-
-
 def test_the_slow_round_comes_to_every_outlet_whatever_its_rhythm(garage: Garage) -> None:
     """DESIGN §5: a net under all deadlines. Here as many decisions lie between two rounds as there
     are facilities, and what is wrong with every outlet has no deadline.
@@ -560,3 +558,16 @@ def test_the_slow_round_comes_to_every_outlet_whatever_its_rhythm(garage: Garage
         round_ = DeadlineReached(SUPERVISION, "")
         state.apply(decide(garage.site, state, garage.readings, round_, now).changes)
     assert {garage.outlet(id_).status for id_ in garage.cars} == {ConnectorStatus.AVAILABLE}
+
+
+def test_a_register_that_moves_changes_nothing_else_of_its_session() -> None:
+    """C3: not of what a session may once know besides, either."""
+    known: dict[str, Any] = {one.name: object() for one in fields(ChargingSession)}
+    known["segments"] = (Segment("old", 1, 2, "high", 3), Segment("new", 4, 5, "low", 6))
+    session = ChargingSession(**known)
+    segments = (*session.segments[:1], Segment("new", 4, 9, "low", 6))
+    assert session.metered(9) == replace(session, segments=segments)
+
+
+def _typed(pin: str) -> Presented:
+    return Presented(CredentialKind.PIN, Secret(f"pin:{pin}"))

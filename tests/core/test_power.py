@@ -1,7 +1,7 @@
 """Sharing current by rule (RULES C4): worked examples, and what must hold whatever comes."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -19,12 +19,12 @@ def feeder(ma: int, id_: str = "f", parent: str | None = None) -> Circuit:
 
 def car(id_: str, wanted: int = 16_000, **more: object) -> Claim:
     load = Load("f", LoadKind.MODULATED, (1,))
-    return replace(Claim(id_, load, wanted), **more)  # type: ignore[arg-type]
+    return Claim(id_, load, wanted, **more)  # type: ignore[arg-type]
 
 
 def bike(id_: str, wanted: int = 5_000, **more: object) -> Claim:
     load = Load("f", LoadKind.SWITCHED, (1,), minimum_ma=5_000, maximum_ma=5_000)
-    return replace(Claim(id_, load, wanted), **more)  # type: ignore[arg-type]
+    return Claim(id_, load, wanted, **more)  # type: ignore[arg-type]
 
 
 def shares(limit: int, *claims: Claim, beside: int = 0) -> dict[str, Share]:
@@ -65,7 +65,7 @@ def test_minimums_that_do_not_fit_take_turns() -> None:
     found = shares(9_000, on, car("b", held_ms=TURN_MS))
     assert (found["a"].target_ma, found["b"].target_ma) == (9_000, 0)
     assert found["b"].limited_by == "waits_for_turn"
-    found = shares(9_000, replace(on, held_ms=TURN_MS), car("b", held_ms=TURN_MS))
+    found = shares(9_000, on._replace(held_ms=TURN_MS), car("b", held_ms=TURN_MS))
     assert (found["a"].target_ma, found["b"].target_ma) == (0, 9_000)
     assert (found["a"].granted_ma, found["b"].granted_ma) == (0, 0)  # not before it is seen to fall
     assert found["b"].limited_by == "lowering_first"
@@ -75,9 +75,9 @@ def test_a_raise_waits_for_the_others_to_fall() -> None:
     first = car("a", granted_ma=16_000, counted_ma=16_000)
     found = shares(20_000, first, car("b"))
     assert (found["a"].granted_ma, found["b"].granted_ma) == (10_000, 0)
-    lowered = replace(first, granted_ma=10_000)
+    lowered = first._replace(granted_ma=10_000)
     assert shares(20_000, lowered, car("b"))["b"].granted_ma == 0
-    assert shares(20_000, replace(lowered, counted_ma=10_000), car("b"))["b"].granted_ma == 10_000
+    assert shares(20_000, lowered._replace(counted_ma=10_000), car("b"))["b"].granted_ma == 10_000
 
 
 def test_no_limit_follows_the_noise_of_meters() -> None:
@@ -101,7 +101,7 @@ def test_others_make_way_for_one_that_does_not_do_as_it_is_told() -> None:
     found = shares(26_000, deaf, other)
     assert (found["a"].granted_ma, found["b"].granted_ma) == (10_000, 10_000)
     assert found["a"].limited_by == "outlet_unheard"
-    assert granted(26_000, replace(deaf, wanted_ma=0), other) == {"a": 0, "b": 10_000}
+    assert granted(26_000, deaf._replace(wanted_ma=0), other) == {"a": 0, "b": 10_000}
 
 
 def test_switched_loads_start_below_the_soft_limit_and_are_shed_newest_first() -> None:
@@ -115,7 +115,7 @@ def test_cars_make_way_for_a_bike_and_it_starts_when_they_have() -> None:
     one = car("a", granted_ma=16_000, counted_ma=16_000)
     found = shares(20_000, one, bike("b"))
     assert found["b"].limited_by == "lowering_first"
-    lowered = replace(one, granted_ma=15_000, counted_ma=15_000)
+    lowered = one._replace(granted_ma=15_000, counted_ma=15_000)
     assert shares(20_000, lowered, bike("b"))["b"].granted_ma == 5_000
 
 
@@ -291,8 +291,7 @@ def test_a_share_stands_before_anything_else_is_read(data: st.DataObject) -> Non
         before, claims = (
             claims,
             [
-                replace(
-                    one,
+                one._replace(
                     granted_ma=told[one.outlet],
                     counted_ma=max(told[one.outlet], draws[one.outlet]),
                     held_ms=one.held_ms if bool(told[one.outlet]) == one.on else 0,
