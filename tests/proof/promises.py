@@ -11,9 +11,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from fixtures.card import Entry
 from proof import wire
@@ -102,20 +103,39 @@ class Held:
     def _read_journal(self, epoch: str, rows: Iterable[tuple[Any, ...]]) -> None:
         chain = sha256(epoch.encode()).digest()
         for expected, (seq, payload, salt, personal, kept) in enumerate(rows, 1):
-            parts = (
-                sha256(payload).digest(),
-                sha256(salt + personal).digest() if salt else bytes(32),
-            )
-            chain = sha256(chain + seq.to_bytes(8, "big") + b"".join(parts)).digest()
+            one = _read(chain, seq, payload, salt, personal)
+            chain = one.chain
             if (seq, chain) != (expected, kept):
                 self.damages.append(f"record {expected}: found {seq}, or another chain")
                 return
-            self.chains[epoch, seq] = chain.hex()
-            said = json.loads(payload)
-            fact, data = said["type"], said["data"]
-            self.facts |= {(fact, data[key]) for key in ("grant", "call") if key in data}
-            self.raised += fact == "call.raised" and data.get("call_point") == BUTTON
-            self.granted += fact == "access.granted"
+            self.chains[epoch, seq] = one.chain_hex
+            self.facts |= one.facts
+            self.raised += one.raises
+            self.granted += one.grants
+
+
+class _Read(NamedTuple):
+    """What one record of a journal says, and the chain that ends with it."""
+
+    chain: bytes
+    chain_hex: str
+    facts: frozenset[Fact]
+    raises: bool
+    grants: bool
+
+
+@cache  # the same records are read after each cut
+def _read(
+    chain: bytes, seq: int, payload: bytes, salt: bytes | None, personal: bytes | None
+) -> _Read:
+    apart = sha256(salt + personal).digest() if salt and personal else bytes(32)
+    digests = sha256(payload).digest() + apart
+    chain = sha256(chain + seq.to_bytes(8, "big") + digests).digest()
+    said = json.loads(payload)
+    fact, data = said["type"], said["data"]
+    facts = frozenset((fact, data[key]) for key in ("grant", "call") if key in data)
+    raises = fact == "call.raised" and data.get("call_point") == BUTTON
+    return _Read(chain, chain.hex(), facts, raises, fact == "access.granted")
 
 
 @dataclass(slots=True)
