@@ -64,7 +64,8 @@ class Auditor(Witness):
         }
         self._bookings: dict[str, list[BookingItem]] = defaultdict(list)  # by facility
         self._known: set[str] = set()  # bookings that the gateway has, or had
-        self._taken_back: set[str] = set()
+        self._recalled: set[str] = set()  # the gateway may have heard, and may not
+        self._taken_back: set[str] = set()  # it has
         self._over: set[str] = set()  # judged a no-show, or ended
         self._checked_in: set[str] = set()
         self._tries: list[_Try] = []
@@ -80,6 +81,10 @@ class Auditor(Witness):
         """The platform has these bookings from now on."""
         for item in items:
             self._bookings[item.terms.facility].append(item)
+
+    def recalled(self, booking: str) -> None:
+        """The platform takes a booking back from now on."""
+        self._recalled.add(booking)
 
     def applied(self, told: ChangesReceived) -> None:
         """The gateway answered that it has this."""
@@ -173,7 +178,7 @@ class Auditor(Witness):
         mine = item.terms
         for other in self._bookings[mine.facility]:
             its = other.terms
-            stands = other.id in self._known - self._taken_back - self._over
+            stands = other.id in self._known - self._recalled - self._over
             at_once = its.start_ms < mine.end_ms and mine.start_ms < its.end_ms
             before = (its.created_ms, other.id) < (mine.created_ms, item.id)
             if stands and at_once and before and its.start_ms <= one.wall_ms < its.end_ms:

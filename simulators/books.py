@@ -40,6 +40,8 @@ class Books(Witness):
         self._counted: Counter[str] = Counter()  # by outlet, before its register was reset
         self._resets: Counter[str] = Counter()
         self._before = {f: c.energy_wh for f, c in world.place.town.outlets.items()}
+        self._unsaved: dict[str, tuple[float, float]] = {}  # energy and register when that began
+        self._forgotten: Counter[str] = Counter()  # by outlet, with a process that could not save
         self._outlets = {id(c): f for f, c in world.place.town.outlets.items()}
         world.platform.took.append(self.took)
 
@@ -47,9 +49,11 @@ class Books(Witness):
         """Facts as they are decided, durable or not."""
         for record in records:
             self._count(record, now)
-            check = _CHECKS.get(record.fact)
+            check, note = _CHECKS.get(record.fact), _NOTES.get(record.fact)
             if check is not None:
                 check(self, record.data, now)
+            if note is not None:
+                note(self, record.data)
 
     def _count(self, record: Record, now: Now) -> None:
         """No fact is told of one thing again and again."""
@@ -65,9 +69,16 @@ class Books(Witness):
 
     def died(self) -> None:
         """The gateway's process is no more, and what no disk took of it (X1)."""
-        kept = (one.record for one in self._world.disk.stamped)
-        closed = (one.data for one in kept if one.fact is Fact.BUCKET_CLOSED)
-        self._buckets = {(data["facility"], data["start_ms"]) for data in closed}
+        for told in (self._buckets, self._energy, self._begun):
+            told.clear()
+        for stamped in self._world.disk.stamped:
+            note = _NOTES.get(stamped.record.fact)
+            if note is not None:
+                note(self, stamped.record.data)
+        for facility, (energy_wh, register_wh) in self._unsaved.items():
+            flowed_wh = self._flowed_wh(facility) - energy_wh
+            self._forgotten[facility] += round(flowed_wh + register_wh)
+        self._unsaved.clear()
 
     def meter_reset(self, connector: Connector) -> None:
         """A register is about to begin anew."""
@@ -76,18 +87,29 @@ class Books(Witness):
             self._counted[facility] += int(connector.energy_wh)
             self._resets[facility] += 1
 
+    def _store_lost(self, data: Any, _now: Now) -> None:
+        """From now on facts are only in memory (X1)."""
+        if data["about"] == "store":
+            outlets = self._world.place.town.outlets
+            self._unsaved = {f: (self._flowed_wh(f), c.session_wh) for f, c in outlets.items()}
+
+    def _store_restored(self, _data: Any, _now: Now) -> None:
+        self._unsaved.clear()
+
     def _session_ended(self, data: Any, _now: Now) -> None:
-        self._begun[data["facility"]] += 1
         if data["energy_wh"] < 0:
             self._breach("C3", f"a session of {data['facility']} took {data['energy_wh']} Wh")
+
+    def _ended(self, data: Any) -> None:
+        self._begun[data["facility"]] += 1
         if not data.get("provisional"):
-            self._energy[data["facility"]] += data["energy_wh"]
+            self._flowed(data)
 
-    def _session_completed(self, data: Any, _now: Now) -> None:
+    def _flowed(self, data: Any) -> None:
         self._energy[data["facility"]] += data["energy_wh"]
 
-    def _unattributed(self, data: Any, _now: Now) -> None:
-        self._energy[data["facility"]] += data["energy_wh"]
+    def _closed(self, data: Any) -> None:
+        self._buckets.add((data["facility"], data["start_ms"]))
 
     # --- what the platform gets ---------------------------------------------------------------
 
@@ -116,7 +138,6 @@ class Books(Witness):
         key = (data["facility"], data["start_ms"])
         if key in self._buckets and not self._world.clock_erred:
             self._breach("U2", f"the bucket {key} was closed twice")
-        self._buckets.add(key)
         if now.wall_ms < data["start_ms"] + BUCKET_MS:
             self._breach("U2", f"the bucket {key} was closed before its end")
         if not now.trusted:
@@ -126,35 +147,49 @@ class Books(Witness):
 
     def check_energy(self, state: State) -> None:
         """C5: sessions and what is unattributed are the meter's difference."""
-        town = self._world.place.town
-        for facility, connector in town.outlets.items():
+        for facility in self._world.place.town.outlets:
             told = self._energy[facility]
             told += sum(s.energy_wh for s in state.where(ChargingSession, "facility", facility))
             status = state.get(MeterStatus, facility)
             told += status.unattributed_wh if status is not None else 0
-            connector.step(self._now_ms)
-            true = self._counted[facility] + connector.energy_wh - self._before[facility]
+            true = self._flowed_wh(facility)
             if told > true + 2:
                 self._breach("C5", f"{facility}: {told} Wh told of {true:.0f} that flowed")
-            unseen_wh = UNSEEN_WH * self._began_anew(facility)
+            unseen_wh = self._unseen_wh(facility)
             if told < true - 5 - self._begun[facility] - unseen_wh:
                 self._breach("C5", f"{facility}: {told} Wh told of {true:.0f} that flowed")
 
-    def _began_anew(self, facility: str) -> int:
-        """How often its register may have, with something counted that nobody had read."""
+    def _flowed_wh(self, facility: str) -> float:
+        """What truly did, since the world began."""
+        connector = self._world.place.town.outlets[facility]
+        connector.step(self._now_ms)
+        return self._counted[facility] + connector.energy_wh - self._before[facility]
+
+    def _unseen_wh(self, facility: str) -> int:
+        """What nobody can tell: a register began anew, and what it had counted was not read.
+
+        One of a session also does after each; what came before is gone with who could not save it.
+        """
         outlet = self._world.site.facilities[facility].outlet
         assert outlet is not None
         assert outlet.meter is not None
         if outlet.meter.kind is MeterKind.LIFETIME:
-            return self._resets[facility]
+            return UNSEEN_WH * self._resets[facility]
         near = set(self._world.place.links.near(facility))
         gaps = sum(not near.isdisjoint(one.devices) for one in self._world.troubles.came)
-        return self._resets[facility] + gaps
+        return UNSEEN_WH * (self._resets[facility] + gaps) + self._forgotten[facility]
 
 
 _CHECKS: dict[Fact, Any] = {
     Fact.SESSION_ENDED: Books._session_ended,
-    Fact.SESSION_COMPLETED: Books._session_completed,
-    Fact.ENERGY_UNATTRIBUTED: Books._unattributed,
     Fact.BUCKET_CLOSED: Books._bucket,
+    Fact.FAULT_OPENED: Books._store_lost,
+    Fact.STORAGE_RESTORED: Books._store_restored,
+}
+# What is told is noted, to be held against what was; what no disk kept is told again.
+_NOTES: dict[Fact, Any] = {
+    Fact.SESSION_ENDED: Books._ended,
+    Fact.SESSION_COMPLETED: Books._flowed,
+    Fact.ENERGY_UNATTRIBUTED: Books._flowed,
+    Fact.BUCKET_CLOSED: Books._closed,
 }

@@ -31,6 +31,8 @@ class Cries(Witness):
         self._points = world.site.safety.call_points
         self._at = {one.point: one.id for one in self._points.values()}
         self._presses: list[tuple[int, str]] = []  # that nothing was recorded of yet
+        self._arrived: list[tuple[int, str]] = []  # all of them
+        self._facts: list[tuple[int, Record]] = []  # of calls, as they were decided
         self._pressed: set[str] = set()  # and nobody cleared it since
         self._told: dict[str, int] = {}  # when a press of its call was last recorded
         self._raised: dict[str, int] = {}  # since when the siren may sound
@@ -43,6 +45,7 @@ class Cries(Witness):
     def press_arrived(self, ref: PointRef) -> None:
         """A press reached the gateway: from now on there is a call (E1)."""
         call_point = self._at[ref]
+        self._arrived.append((self._now_ms, call_point))
         joins = call_point in self._pressed and call_point in self._told
         if not joins or self._now_ms - self._told[call_point] >= JOINS_MS:
             self._presses.append((self._now_ms, call_point))
@@ -51,7 +54,21 @@ class Cries(Witness):
         self._world.schedule.after(SIREN_WITHIN_MS, lambda: self._check_siren(call_point))
 
     def died(self) -> None:
-        """The gateway's process is no more: its next one raises them again (E3)."""
+        """The gateway's process is no more: its next one raises them again (E3).
+
+        A press of which no disk took anything calls again, and so does whoever was cleared for none
+        but the gateway's memory (X1).
+        """
+        kept = {id(stamped.record) for stamped in self._world.disk.stamped}
+        self._facts = [one for one in self._facts if id(one[1]) in kept]
+        self._pressed.clear()
+        self._told.clear()
+        last: dict[str, int] = {}
+        for at_ms, record in self._facts:
+            last[self._note(record, at_ms)] = at_ms
+        again = {one for at_ms, one in self._arrived if at_ms > last.get(one, -1)}
+        self._presses = [(self._now_ms, one) for one in sorted(again)]
+        self._pressed |= again
         for call_point in sorted(self._pressed):
             self._raises(call_point)
 
@@ -72,9 +89,14 @@ class Cries(Witness):
     def decided(self, records: Iterable[Record]) -> None:
         """Facts as they are decided, durable or not."""
         for record in records:
-            check = _CHECKS.get(record.fact)
-            if check is not None:
-                check(self, record.data)
+            if record.fact is Fact.CALL_RAISED:
+                self._call_raised(record.data)
+            if record.fact in _OF_CALLS:
+                self._facts.append((self._now_ms, record))
+                call_point = self._note(record, self._now_ms)
+                if record.fact is not Fact.CALL_CLEARED:
+                    self._presses = [one for one in self._presses if one[1] != call_point]
+                    self._raises(call_point)
 
     def check(self, state: State) -> None:
         """E1: every press has its call, through all that may happen."""
@@ -93,18 +115,17 @@ class Cries(Witness):
         self._call_of[data["call"]] = call_point
         if call_point is not None and call_point not in self._pressed:
             self._breach("E1", f"a call of {call_point} was raised, and nobody pressed")
-        self._again(data)
 
-    def _again(self, data: Any) -> None:
-        call_point = self._call_of[data["call"]]
-        self._presses = [one for one in self._presses if one[1] != call_point]
-        self._told[call_point] = self._now_ms
-        self._raises(call_point)
-
-    def _cleared(self, data: Any) -> None:
-        call_point = self._call_of[data["call"]]
-        self._pressed.discard(call_point)
-        self._told.pop(call_point, None)
+    def _note(self, record: Record, at_ms: int) -> str:
+        """A fact of a call was told then: somebody calls from its call point, or no more."""
+        call_point = self._call_of[record.data["call"]]
+        if record.fact is Fact.CALL_CLEARED:
+            self._pressed.discard(call_point)
+            self._told.pop(call_point, None)
+        else:
+            self._pressed.add(call_point)
+            self._told[call_point] = at_ms
+        return call_point
 
     # --- what sounds --------------------------------------------------------------------------
 
@@ -133,9 +154,6 @@ class Cries(Witness):
                 self._breach("E4", f"{ref} sounds on and on")
 
 
-_CHECKS: dict[Fact, Any] = {
-    Fact.CALL_RAISED: Cries._call_raised,
-    Fact.CALL_PRESSED: Cries._again,
-    Fact.CALL_RAISED_AGAIN: Cries._again,
-    Fact.CALL_CLEARED: Cries._cleared,
-}
+_OF_CALLS = frozenset(
+    {Fact.CALL_RAISED, Fact.CALL_PRESSED, Fact.CALL_RAISED_AGAIN, Fact.CALL_CLEARED}
+)

@@ -114,6 +114,7 @@ class World:
         self._trace = hashlib.sha256()
         self._boots = 0
         self.booted_ms = 0
+        self._crashing = False
         self._latched: Counter[PointRef] = Counter()
         self._last_trusted_ms = self.schedule.now_ms
         self.clock_erred = False
@@ -173,6 +174,7 @@ class World:
 
     def _cancel(self, booking: str) -> None:
         """It is taken back; whoever had it has not heard."""
+        self.auditor.recalled(booking)
         self.platform.change(Stream.BOOKINGS, [], [booking])
 
     def _every_hour(self) -> None:
@@ -189,6 +191,7 @@ class World:
         gateway = self.place.gateway
         if gateway is None or not gateway.alive:
             return
+        self._crashing = True
         gateway.checkpoint()
         since_ms = self._chance(f"crash {self._boots}").randrange(MINUTE_MS)
         self.schedule.after(since_ms, lambda: self._die(gateway, off_ms, wakes))
@@ -196,9 +199,8 @@ class World:
     def _die(self, gateway: VirtualGateway, off_ms: int, wakes: WallClock | None) -> None:
         if not gateway.alive:
             return
+        self.keep_time()
         gateway.kill()
-        if gateway.clock.trust is not Trust.UNTRUSTED:
-            self._last_trusted_ms = gateway.now().wall_ms
         self.place.links.end()
         self.place.gateway = None
         self.auditor.died()
@@ -212,6 +214,7 @@ class World:
             self.schedule.after(MINUTE_MS, lambda: self._boot(clock, off_ms))
             return
         self._boots += 1
+        self._crashing = False
         self.booted_ms = self.schedule.now_ms
         self._doubt(clock)
         boot = f"boot{self._boots}"
@@ -231,10 +234,18 @@ class World:
         gateway.start(self.place.links, Started("world", found, away_ms=away), durable)
         self.place.links.begin(gateway)
 
+    def keep_time(self) -> None:
+        """What is the time is on the disk, if anybody trusts it and anything can be kept."""
+        gateway = self.place.gateway
+        if gateway is None or self.disk.wrong or self.disk.full:
+            return
+        if gateway.clock.trust is not Trust.UNTRUSTED:
+            self._last_trusted_ms = gateway.now().wall_ms
+
     def learn_time(self) -> None:
         """A trusted source tells the time again."""
         gateway = self.place.gateway
-        if gateway is None:
+        if gateway is None or self._crashing:
             self.schedule.after(5 * MINUTE_MS, self.learn_time)
         elif gateway.clock.trust is not Trust.SYNCHRONISED or gateway.clock.error_ms:
             self.set_clock(WallClock())
@@ -257,8 +268,7 @@ class World:
         clock = gateway.clock
         step_ms = to.error_ms - clock.error_at(self.schedule.now_ms)
         trusted = clock.trust is not Trust.UNTRUSTED
-        if trusted:
-            self._last_trusted_ms = gateway.now().wall_ms
+        self.keep_time()
         clock.error_ms, clock.trust, clock.fast_ppm = to.error_ms, to.trust, 0
         clock.timeline += step_ms < 0 and to.trust is not Trust.UNTRUSTED
         self._doubt(to)
@@ -283,18 +293,21 @@ class World:
         if decision.records:
             self.auditor.decided(decision.records, now)
             for record in decision.records:
-                if record.fact is Fact.CALL_RAISED:
-                    self._desk_hears(record.data["call"], record.data["call_point"])
+                if record.fact in (Fact.CALL_RAISED, Fact.CALL_RAISED_AGAIN):
+                    self._desk_hears(record.data["call"])
 
     # --- the desk -----------------------------------------------------------------------------
 
-    def _desk_hears(self, call: str, call_point: str) -> None:
+    def _desk_hears(self, call: str) -> None:
         """Somebody acknowledges, goes there, turns the key and clears: sooner or later."""
+        assert self.place.gateway is not None
+        found = self.place.gateway.state.get(Call, call)
+        assert found is not None
         answers_ms = self._desk.randint(20 * SECOND_MS, 12 * MINUTE_MS)
         arrives_ms = answers_ms + self._desk.randint(MINUTE_MS, 15 * MINUTE_MS)
         self.schedule.after(answers_ms, partial(self._say, CallAcknowledged(call, DESK)))
         self.schedule.after(arrives_ms, partial(self._say, CallAttended(call, DESK, "Rolf")))
-        self.schedule.after(arrives_ms + MINUTE_MS, partial(self.place.turn_key, call_point))
+        self.schedule.after(arrives_ms + MINUTE_MS, partial(self.place.turn_key, found.call_point))
         self.schedule.after(arrives_ms + 2 * MINUTE_MS, partial(self._clear, call))
 
     def _say(self, event: Event) -> None:
@@ -311,11 +324,6 @@ class World:
         self.schedule.after(5 * MINUTE_MS, partial(self._clear, call))
 
     # --- what excuses -------------------------------------------------------------------------
-
-    def troubled(self, within_ms: int) -> bool:
-        """Something is wrong, or was of late."""
-        since_ms = self.schedule.now_ms - within_ms
-        return self.booted_ms > since_ms or any(self.troubles.since(since_ms))
 
     def hidden(self, devices: Collection[str], within_ms: int) -> bool:
         """The gateway has not seen all that these devices did of late, or was not there."""

@@ -24,14 +24,16 @@ def at_once() -> int:
 
 
 class MemoryDisk:
-    """What a store holds. `wrong`: why it takes nothing now; `takes` says how long a commit is."""
+    """What a store holds. `wrong`: why it is of no use now; `full`: why it takes nothing, though it
+    can be read. `takes` says how long a commit is.
+    """
 
     def __init__(self, random: Random, epoch: str = "world", takes: Callable[[], int] = at_once):
         self.epoch = epoch
         self.entities: dict[tuple[type[Entity], str], Entity] = {}
         self.rows: list[JournalRow] = []
         self.stamped: list[Stamped] = []
-        self.wrong = ""
+        self.wrong = self.full = ""
         self.reached = False  # the next commit that fails is on the disk nevertheless
         self._random = random
         self._takes = takes
@@ -56,15 +58,16 @@ class MemoryDisk:
 
     def commit(self, batch: Batch) -> Position:
         """Keep a batch. Raises StoreError."""
-        if self._attempt == (batch.number, True) and not self.wrong:
+        refused = self.wrong or self.full
+        if self._attempt == (batch.number, True) and not refused:
             self._attempt = None
             return self._head.position
-        if self.wrong:
+        if refused:
             reached, self.reached = self.reached, False
             self._attempt = (batch.number, reached)
             if reached:
                 self._keep(batch)
-            raise StoreError(self.wrong)
+            raise StoreError(refused)
         self._attempt = None
         self._keep(batch)
         return self._head.position

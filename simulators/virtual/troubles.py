@@ -109,6 +109,20 @@ class Troubles:
         links.silence(id_)
         return self._time_ms(5 * SECOND_MS, 3 * HOUR_MS), lambda: links.heal(id_)
 
+    def device_restarts(self) -> tuple[int, End]:
+        """A device is without power for a moment: its relays drop, and it forgets."""
+        place = self._world.place
+        id_ = self._random.choice(sorted(place.links.devices))
+        self._devices = [id_]
+        place.links.silence(id_)
+        place.town.supply(False, place.now_ms, id_)
+
+        def end() -> None:
+            place.town.supply(True, place.now_ms, id_)
+            place.links.heal(id_)
+
+        return self._time_ms(SECOND_MS, 2 * MINUTE_MS), end
+
     def link_down(self) -> tuple[int, End]:
         """A link is down."""
         links = self._world.place.links
@@ -146,12 +160,24 @@ class Troubles:
     def disk_broken(self) -> tuple[int, End]:
         """The disk takes nothing; what it said no to may be on it."""
         disk = self._world.disk
+        self._world.keep_time()
         disk.wrong, disk.reached = "input/output error", self._random.random() < 0.5
 
         def end() -> None:
             disk.wrong = ""
 
         return self._time_ms(SECOND_MS, 40 * MINUTE_MS), end
+
+    def disk_full(self) -> tuple[int, End]:
+        """There is no room on the disk; what is on it can be read."""
+        disk = self._world.disk
+        self._world.keep_time()
+        disk.full = "database or disk is full"
+
+        def end() -> None:
+            disk.full = ""
+
+        return self._time_ms(MINUTE_MS, 6 * HOUR_MS), end
 
     def disk_slow(self) -> tuple[int, End]:
         """Each commit takes a long time."""
@@ -207,14 +233,14 @@ class Troubles:
         return gateway.clock if gateway is not None and runs else None
 
     def platform_away(self) -> tuple[int, End]:
-        """Nothing comes from the platform, nothing goes there."""
+        """Nothing comes from the platform, nothing goes there; for weeks where there are weeks."""
         platform = self._world.platform
         platform.online = False
 
         def end() -> None:
             platform.online = True
 
-        return self._time_ms(MINUTE_MS, 2 * DAY_MS), end
+        return self._time_ms(MINUTE_MS, max(2 * DAY_MS, round(self._world.days * DAY_MS / 2))), end
 
     def sensor_stuck(self) -> tuple[int, End] | None:
         """A presence sensor says the same whatever happens."""
@@ -272,10 +298,12 @@ class Troubles:
 
 _KINDS: dict[str, Callable[[Troubles], tuple[int, End] | None]] = {
     "a device falls silent": Troubles.device_silent,
+    "a device restarts": Troubles.device_restarts,
     "a link goes down": Troubles.link_down,
     "messages are late": Troubles.messages_late,
     "writes are lost": Troubles.writes_lost,
     "the disk breaks": Troubles.disk_broken,
+    "the disk is full": Troubles.disk_full,
     "the disk is slow": Troubles.disk_slow,
     "a crash": Troubles.crash,
     "a long absence": Troubles.long_crash,

@@ -67,11 +67,18 @@ class Watch:
     def _is_seen(self, facility: Facility, used: bool) -> bool:
         """Nothing is wrong; what was not seen meanwhile is doubted until both agree again."""
         gateway = self.world.place.gateway
-        if gateway is None or self.world.troubled(5 * MINUTE_MS):
+        if gateway is None or self._is_troubled():
             self._doubt.add(facility.id)
         elif facility.id in self._doubt and _said(gateway.state, facility.id) is used:
             self._doubt.discard(facility.id)
         return facility.id not in self._doubt
+
+    def _is_troubled(self) -> bool:
+        """Something is wrong, or was of late, that may hide what goes on."""
+        since_ms = self.world.schedule.now_ms - 5 * MINUTE_MS
+        troubles = self.world.troubles.since(since_ms)
+        hides = any(one.name != "the platform is away" for one in troubles)
+        return hides or self.world.booted_ms > since_ms
 
 
 def _said(state: State, facility: str) -> bool:
