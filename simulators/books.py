@@ -103,9 +103,9 @@ class Books(Witness):
     def _ended(self, data: Any) -> None:
         self._begun[data["facility"]] += 1
         if not data.get("provisional"):
-            self._flowed(data)
+            self._energy_told(data)
 
-    def _flowed(self, data: Any) -> None:
+    def _energy_told(self, data: Any) -> None:
         self._energy[data["facility"]] += data["energy_wh"]
 
     def _closed(self, data: Any) -> None:
@@ -189,7 +189,7 @@ _CHECKS: dict[Fact, Any] = {
 # What is told is noted, to be held against what was; what no disk kept is told again.
 _NOTES: dict[Fact, Any] = {
     Fact.SESSION_ENDED: Books._ended,
-    Fact.SESSION_COMPLETED: Books._flowed,
-    Fact.ENERGY_UNATTRIBUTED: Books._flowed,
+    Fact.SESSION_COMPLETED: Books._energy_told,
+    Fact.ENERGY_UNATTRIBUTED: Books._energy_told,
     Fact.BUCKET_CLOSED: Books._closed,
 }

@@ -65,7 +65,10 @@ class Cries(Witness):
         self._told.clear()
         last: dict[str, int] = {}
         for at_ms, record in self._facts:
-            last[self._note(record, at_ms)] = at_ms
+            call_point = self._note(record, at_ms)
+            last[call_point] = at_ms
+            if record.fact is Fact.CALL_RAISED:
+                self._pressed.add(call_point)
         again = {one for at_ms, one in self._arrived if at_ms > last.get(one, -1)}
         self._presses = [(self._now_ms, one) for one in sorted(again)]
         self._pressed |= again
@@ -117,13 +120,12 @@ class Cries(Witness):
             self._breach("E1", f"a call of {call_point} was raised, and nobody pressed")
 
     def _note(self, record: Record, at_ms: int) -> str:
-        """A fact of a call was told then: somebody calls from its call point, or no more."""
+        """A fact of a call was told then; once it is cleared nobody calls from its call point."""
         call_point = self._call_of[record.data["call"]]
         if record.fact is Fact.CALL_CLEARED:
             self._pressed.discard(call_point)
             self._told.pop(call_point, None)
         else:
-            self._pressed.add(call_point)
             self._told[call_point] = at_ms
         return call_point
 
