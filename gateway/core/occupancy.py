@@ -135,6 +135,15 @@ def due_in_ms(draft: Draft, room: RoomStatus) -> int | None:
     return min(waits, default=None)
 
 
+def restarted(draft: Draft) -> None:
+    """That a room was empty before a start says nothing of now: a sensor must see it again (U2)."""
+    for facility in draft.site.facilities.values():
+        room = _room(draft, facility)
+        if facility.sensors and room.present is False:
+            nothing_held = replace(room, held_until_mono_ms=0, boot=draft.now.boot)
+            _turn(draft, nothing_held, present=None)
+
+
 # --- visits -------------------------------------------------------------------------------------
 
 

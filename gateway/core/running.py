@@ -8,6 +8,7 @@ from gateway.core import (
     doors,
     emergency,
     grace,
+    occupancy,
     overlaps,
     supervision,
     timekeeping,
@@ -38,6 +39,7 @@ def started(draft: Draft, event: Started) -> None:
     supervision.forget_gone(draft)
     grace.nothing_seen(draft)
     doors.restarted(draft)
+    occupancy.restarted(draft)
     emergency.restarted(draft)
     commands.restarted(draft)
     charging.restarted(draft, event.away_ms)

@@ -387,6 +387,18 @@ def test_a_restart_forgets_no_presence_and_invents_none(world: World) -> None:
     assert len(world.facts(Fact.PRESENCE_BEGAN)) == 1
 
 
+def test_a_room_is_not_known_empty_after_a_restart_until_a_sensor_is_heard(world: World) -> None:
+    """U2, A8: what was seen before says nothing of now."""
+    assert present(world) is False
+    world.restart()
+    room = world.get(RoomStatus, "study")
+    assert (room.present, room.vacant) == (None, None)
+    world.settle()
+    room = world.get(RoomStatus, "study")
+    assert room.present is False
+    assert room.vacant.at(world.now()) == 0  # seen to be empty from here
+
+
 def test_a_room_is_vacant_once_nobody_is_known_to_be_in(world: World) -> None:
     assert world.get(RoomStatus, "study").vacant is not None
     world.enter("study", "1111")
