@@ -129,9 +129,10 @@ class MqttFace:
             await cancelled(speaking)
 
     async def _speak(self, client: aiomqtt.Client) -> None:
-        with contextlib.suppress(aiomqtt.MqttError):
-            while True:
-                await self._publish(client, await self._outgoing.get())
+        while True:
+            message = await self._outgoing.get()
+            with contextlib.suppress(aiomqtt.MqttError):  # lost, as on any radio
+                await self._publish(client, message)
 
     async def _publish(self, client: aiomqtt.Client, message: Said) -> None:
         await client.publish(message.topic, message.payload, message.qos, message.retain)

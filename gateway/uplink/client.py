@@ -1,22 +1,36 @@
-"""aiomqtt's client, watched by its sockets and not by their numbers.
+"""aiomqtt's client, watched by its sockets and not by their numbers, and stopped when told to.
 
 Its base hands the loop the number of a descriptor one turn after it was told. A connection that
 broke meanwhile has closed it by then, and the number may already be that of another connection:
 the loop would write there, and find nothing to watch when that one ends.
+
+And it waits by `asyncio.wait_for`, which before Python 3.12 loses a cancellation that comes in the
+same turn as the result: whoever publishes just then would never hear that they are to stop.
 """
 
 import asyncio
+import math
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import aiomqtt
 from paho.mqtt.client import Client as Paho
 
+T = TypeVar("T")
+
 
 class Client(aiomqtt.Client):
-    """As its base; a socket that was closed before the loop came to it is left alone."""
+    """As its base; what was closed or cancelled before the loop came to it is so."""
+
+    async def _wait_for(self, fut: Awaitable[T], timeout: float | None) -> T:
+        within_s = self.timeout if timeout is None else timeout
+        try:
+            async with asyncio.timeout(None if within_s == math.inf else within_s):
+                return await fut
+        except TimeoutError:
+            raise aiomqtt.MqttError("Operation timed out") from None
 
     def _on_socket_open(self, client: Paho, userdata: Any, sock: Any) -> None:
         del userdata

@@ -3,9 +3,9 @@
 import asyncio
 import socket
 import ssl
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from typing import Any
 
 import aiomqtt
 from aiomqtt.exceptions import MqttConnectError
@@ -17,7 +17,6 @@ from gateway.uplink.client import Client
 from gateway.uplink.settings import Broker, TlsFiles
 from gateway.uplink.topics import content_type
 
-T = TypeVar("T")
 NO_DELAY = (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 V5 = aiomqtt.ProtocolVersion.V5
 V311 = aiomqtt.ProtocolVersion.V311
@@ -74,14 +73,14 @@ class Connection:
             properties = _properties(PacketTypes.PUBLISH)
             properties.ContentType = content_type(topic)
         try:
-            await _uncaught(self._client.publish(topic, payload, 1, retain, properties))
+            await self._client.publish(topic, payload, 1, retain, properties)
         except aiomqtt.MqttError as error:
             raise UplinkError(f"{topic} was not taken: {error}") from error
 
     async def subscribe(self, topic: str) -> None:
         """Ask for a topic, QoS 1. Raises UplinkError."""
         try:
-            granted = await _uncaught(self._client.subscribe(topic, 1))
+            granted = await self._client.subscribe(topic, 1)
         except aiomqtt.MqttError as error:
             raise UplinkError(f"no subscription to {topic}: {error}") from error
         if any(_code(code) >= 0x80 for code in granted):
@@ -132,24 +131,13 @@ async def connect(
         **options,
     )
     try:
-        await _uncaught(client.__aenter__())
+        await client.__aenter__()
     except (aiomqtt.MqttError, OSError, ValueError) as error:
         raise _failure(error)(f"{broker.host}:{broker.port_used}: {error}") from error
     try:
         yield Connection(client, protocol, queue)
     finally:
         await _leave(client)
-
-
-async def _uncaught(work: Coroutine[Any, Any, T]) -> T:
-    """Await what rests on `asyncio.wait_for`, which before Python 3.12 loses a cancellation that
-    comes in the same turn as the result: a stop would go unheard."""
-    task = asyncio.current_task()
-    before = task.cancelling() if task else 0
-    result = await work
-    if task and task.cancelling() > before:
-        raise asyncio.CancelledError
-    return result
 
 
 def _failure(error: Exception) -> type[UplinkError]:

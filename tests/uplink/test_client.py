@@ -1,9 +1,12 @@
-"""A client whose connection breaks while the loop still has something to do for it."""
+"""A client whose connection breaks, or that is stopped, while something is under way."""
 
 import asyncio
+import math
 import socket
 from typing import Any
 
+import aiomqtt
+import pytest
 from fixtures.broker import Broker
 
 from gateway.uplink.client import Client
@@ -37,3 +40,22 @@ async def test_what_nobody_waits_to_write_watches_nothing(broker: Broker) -> Non
         await asyncio.sleep(0)
         await asyncio.sleep(0)
         assert not loop.remove_writer(wire.fileno())
+
+
+@pytest.mark.parametrize("timeout", [5.0, math.inf])
+async def test_who_is_stopped_as_their_answer_comes_stops(timeout: float) -> None:
+    """The platform's own client once went on for ever, and said nothing any more."""
+    client = Client("nowhere")
+    answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    waiting = asyncio.create_task(client._wait_for(answer, timeout))
+    await asyncio.sleep(0)
+    answer.set_result(None)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+
+
+async def test_an_answer_that_does_not_come_is_an_error_in_time() -> None:
+    client = Client("nowhere", timeout=0.01)
+    with pytest.raises(aiomqtt.MqttError, match="timed out"):
+        await client._wait_for(asyncio.get_running_loop().create_future(), None)
