@@ -40,6 +40,7 @@ class Part:
     sizes: Mapping[str, str] = field(default_factory=dict)
 
 
+LAST_WORDS = 12  # lines of a part that failed, told again under the table
 LANES = ("busy", "waits", "soaks", "more")
 
 PARTS: dict[str, Part] = {
@@ -126,6 +127,7 @@ class Row:
     took: float
     budget: int
     code: int
+    last_words: str
 
     @property
     def result(self) -> str:
@@ -165,8 +167,11 @@ def _run_lane(parts: Mapping[str, Part], lane: str) -> list[Row]:
             stderr=subprocess.STDOUT,
             env={**os.environ, **part.sizes},
         )
-        rows.append(Row(name, time.monotonic() - began, part.budget, done.returncode))
-        sys.stdout.write(f"== {name}\n{done.stdout.decode(errors='replace')}")
+        said = done.stdout.decode(errors="replace")
+        last_words = "\n".join(said.splitlines()[-LAST_WORDS:])
+        took = time.monotonic() - began
+        rows.append(Row(name, took, part.budget, done.returncode, last_words))
+        sys.stdout.write(f"== {name}\n{said}")
         sys.stdout.flush()
     return rows
 
@@ -175,9 +180,11 @@ def _print_table(rows: list[Row], took: float) -> None:
     print(f"\n{'part':<14}{'took':>8}{'budget':>9}  result")
     for row in rows:
         print(f"{row.part:<14}{row.took:>6.1f} s{row.budget:>7} s  {row.result}")
-    failed = sum(row.code != 0 for row in rows)
+    failed = [row for row in rows if row.code != 0]
     print(f"{'together':<14}{took:>6.1f} s")
-    print(f"{len(rows) - failed} passed, {failed} failed")
+    print(f"{len(rows) - len(failed)} passed, {len(failed)} failed")
+    for row in failed:
+        print(f"-- the end of {row.part}\n{row.last_words}")
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ from simulators.platform import Address, Platform
 
 TEMPLATE = Path(__file__).parent / "site"
 MINUTE_MS = 60_000
+STOPS_WITHIN_S = 30.0
 
 
 @dataclass
@@ -49,7 +50,7 @@ class Court:
                 *("--site", str(self.folder), "--data", str(self.data)),
                 stdout=output,
                 stderr=output,
-                env={**os.environ, **vouched, **environment},
+                env={**os.environ, "PYTHONFAULTHANDLER": "1", **vouched, **environment},
             )
 
     async def kill(self) -> None:
@@ -61,12 +62,18 @@ class Court:
         (self.data / "listening").unlink(missing_ok=True)
 
     async def stop(self) -> int:
-        """Ask it to stop; its exit code."""
+        """Ask it to stop; its exit code. One that does not shows in its log where it stands."""
         if self.process is None:
             return 0
         if self.process.returncode is None:
             self.process.send_signal(signal.SIGTERM)
-        return await self.process.wait()
+        try:
+            async with asyncio.timeout(STOPS_WITHIN_S):
+                return await self.process.wait()
+        except TimeoutError:
+            self.process.send_signal(signal.SIGABRT)
+            await self.process.wait()
+            raise AssertionError(f"it does not stop\n{self.log.read_text()[-8000:]}") from None
 
     def facts(self, prefix: str = "") -> list[str]:
         """The kinds of facts the platform holds, in order."""

@@ -58,9 +58,10 @@ class Load:
 
     async def prepare(self) -> None:
         """Ada has the study room now, may charge, and has a PIN."""
-        await self.here.platform.subject("ada", pin=PIN)
-        await self.here.platform.right("ada-charges", "ada", ["*"])
-        await self.here.platform.book("b0", "study", ["ada"], self.here.window(-5, 120))
+        async with asyncio.timeout(PATIENCE_S):
+            await self.here.platform.subject("ada", pin=PIN)
+            await self.here.platform.right("ada-charges", "ada", ["*"])
+            await self.here.platform.book("b0", "study", ["ada"], self.here.window(-5, 120))
         if OUTLET in self.here.town.town.outlets:
             self.here.town.plug_in(OUTLET, "ebike")
 
