@@ -14,12 +14,11 @@ from gateway.domain.charging import (
     SessionState,
 )
 from gateway.domain.now import SECOND_MS, Elapsed
-from gateway.domain.points import PointRef, Reading
+from gateway.domain.points import NUMBERS, PointRef, Reading
 from gateway.domain.power import LoadKind
 from gateway.domain.reasons import Reason, reason
 from gateway.domain.site import Facility
 
-_NUMBERS = (int, float)  # a union would be made anew at each look
 NOMINAL_V = 230
 ASKED_AFTER_MS = SECOND_MS  # an answer this long after an instant was asked for after it
 _SAID: dict[object, ChargerState] = {state.value: state for state in ChargerState}
@@ -102,7 +101,7 @@ def _see(draft: Draft, outlet: Outlet) -> Seen:
         drawn_ma = watts * 1_000 / NOMINAL_V
     return Seen(
         fresh=heard and (said is None or said.good) and (register is None or register.good),
-        on=drive.value > 0 if heard and isinstance(drive.value, _NUMBERS) else None,
+        on=drive.value > 0 if heard and isinstance(drive.value, NUMBERS) else None,
         state=_SAID.get(said.value) if said is not None and said.good else None,
         watts=watts,
         currents_ma=currents_ma,
@@ -132,7 +131,7 @@ def number(draft: Draft, ref: PointRef) -> float | None:
 
 def _number(reading: Reading) -> float | None:
     value = reading.value
-    return float(value) if reading.good and isinstance(value, _NUMBERS) else None
+    return float(value) if reading.good and isinstance(value, NUMBERS) else None
 
 
 def read_since(draft: Draft, ref: PointRef, since: Elapsed | None) -> bool:

@@ -21,7 +21,7 @@ from gateway.domain.events import (
     StorageChanged,
 )
 from gateway.domain.faults import DeviceStatus, Fault, Health
-from gateway.domain.points import PointRef
+from gateway.domain.points import NUMBERS, PointRef
 from gateway.domain.reasons import reason
 from gateway.domain.records import Fact
 from gateway.domain.site import CallPoint, Device, Facility
@@ -30,7 +30,6 @@ BATTERY_LOW_PERCENT = 10
 _LINK_CODES = ("link_down", "driver_failed")
 _LASTING = ("garbage", "flooding")  # what a device may do while it answers
 _SILENT = (Health.SILENT, Health.FAILED)
-_NUMBERS = (int, float)  # a union would be made anew at each look
 
 
 def device_health(draft: Draft, event: DeviceHealthChanged) -> None:
@@ -195,7 +194,7 @@ def _battery_is_low(draft: Draft, points: tuple[PointRef, ...]) -> bool | None:
         told = draft.reading(ref).value
         if isinstance(told, bool):
             low = low or told
-        elif isinstance(told, _NUMBERS):
+        elif isinstance(told, NUMBERS):
             low = low or told <= BATTERY_LOW_PERCENT
     return low
 

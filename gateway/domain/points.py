@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol
 from gateway.domain.reasons import Reason
 
 Value = bool | int | float | str
+NUMBERS = (int, float)  # for isinstance: a union would be made anew at each look
 
 
 class PointRef(NamedTuple):
