@@ -12,7 +12,7 @@ from gateway.api.auth import Staff
 from gateway.api.common import ReasonShown, Shown
 from gateway.api.parts import Gateway, Parts
 from gateway.domain.bookings import Authority
-from gateway.domain.calls import Call
+from gateway.domain.calls import Call, FireLatch
 from gateway.domain.errors import StoreError
 from gateway.domain.events import CallerFine, Stream
 from gateway.domain.faults import Fault, Health
@@ -86,7 +86,7 @@ class AppliedShown(Shown):
 
 
 class StatusShown(Shown):
-    """The gateway in one look."""
+    """The gateway in one look. `fire`: the fire zones that are latched."""
 
     site: str
     version: str
@@ -97,6 +97,7 @@ class StatusShown(Shown):
     journal: JournalShown
     applied: dict[str, AppliedShown]
     calls: dict[str, int]
+    fire: list[str]
     faults: int
     faults_urgent: int
     links: dict[str, Health]
@@ -119,7 +120,7 @@ class Alive(BaseModel):
 
 @router.get("/status", summary="The gateway in one look")
 async def status(parts: Parts, _: Staff) -> StatusShown:
-    """Boot, clock, storage, journal and platform, calls, faults, links and devices."""
+    """Boot, clock, storage, journal and platform, calls, fire, faults, links and devices."""
     views = parts.views
     now = views.now()
     lost = views.storage_lost()
@@ -135,6 +136,7 @@ async def status(parts: Parts, _: Staff) -> StatusShown:
         journal=await journal_of(parts),
         applied={stream.value: _applied(parts, stream) for stream in Stream},
         calls=dict(Counter(call.state.value for call in views.state.all(Call) if call.open)),
+        fire=[latch.id for latch in views.state.all(FireLatch) if latch.latched],
         faults=len(faults),
         faults_urgent=sum(fault.urgent for fault in faults),
         links={

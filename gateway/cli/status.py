@@ -14,7 +14,7 @@ _FAULTS_MAX = 20
 
 
 def status(data: DataFolder = Path("var"), as_json: AsJson = False) -> None:
-    """Say how the running gateway is: calls, faults, clock, store, platform, links, devices."""
+    """Say how the running gateway is, and what is wrong first: calls, fire, faults, clock, links."""
     from gateway.cli.client import gateway_api  # noqa: PLC0415
 
     with gateway_api(data, "") as api:
@@ -27,6 +27,7 @@ def layout(found: Found, faults: list[Found]) -> Iterator[str]:
     yield f"{found['site']}: {_verdict(found)}"
     for head, lines in (
         ("calls", [_counted(found["calls"]) or "none open"]),
+        ("fire", [", ".join(sorted(found["fire"])) or "none"]),
         ("faults", list(_faults(faults, found["clock"]["wall_ms"])) or ["none"]),
         ("clock", list(_clock(found["clock"]))),
         ("store", [_store(found)]),
@@ -41,6 +42,7 @@ def layout(found: Found, faults: list[Found]) -> Iterator[str]:
 
 def _verdict(found: Found) -> str:
     wrong = [
+        (found["fire"], "FIRE"),
         (any(found["calls"].values()), "SOMEBODY CALLS FOR HELP"),
         (found["faults_urgent"], "urgent faults"),
         (found["storage"]["lost"], "the store is lost"),

@@ -78,6 +78,15 @@ async def test_a_technician_reads_what_is_wrong_first(rig: Rig) -> None:
     assert "nobody can tell how far that is off" in shown["clock"]
 
 
+async def test_a_fire_comes_before_all_else(rig: Rig) -> None:
+    """A3: until a person resets it, also after its input is quiet."""
+    assert (await laid_out(rig))["fire"] == "none"
+    await rig.press("board/input_4")
+    shown = await laid_out(rig)
+    assert shown[""].startswith("small: FIRE, ")
+    assert shown["fire"] == "fire"
+
+
 async def test_a_lost_store_is_shouted(rig: Rig) -> None:
     """RULES X1."""
     rig.break_store()
