@@ -14,7 +14,7 @@ _FAULTS_MAX = 20
 
 
 def status(data: DataFolder = Path("var"), as_json: AsJson = False) -> None:
-    """Say how the running gateway is, and what is wrong first: calls, fire, faults, clock, links."""
+    """Say how the running gateway is, and first what is wrong with it."""
     from gateway.cli.client import gateway_api  # noqa: PLC0415
 
     with gateway_api(data, "") as api:

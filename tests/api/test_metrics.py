@@ -32,7 +32,9 @@ async def test_the_gateways_state_is_measured(rig: Rig) -> None:
     rig.sinks["bus"].device_health("board", Health.DEGRADED)
     before = await scrape(rig)
     rig.store.journal.set_cursor("platform", 1)
+    assert before["commons_fire_latched", ("fire",)] == 0
     await rig.press("board/input_3")
+    await rig.press("board/input_4")
     beats = ("commons_loop_lag_seconds_count", ())
     while not (found := await scrape(rig))[beats]:
         pass  # the first beat is to come
@@ -44,6 +46,7 @@ async def test_the_gateways_state_is_measured(rig: Rig) -> None:
     assert found["commons_devices", ("degraded", "bus")] == 1
     assert found["commons_calls_open", ("raised",)] == 1
     assert found["commons_calls_open", ("acknowledged",)] == 0
+    assert found["commons_fire_latched", ("fire",)] == 1
     assert found["commons_storage_lost", ()] == 0
     assert found["commons_clock_trust", ("synchronised",)] == 1
     assert found["commons_clock_trust", ("untrusted",)] == 0
