@@ -126,7 +126,13 @@ class Schedule:
                 wrong.append(f"{stream}: not all is answered")
         if desk.commands.under_way:
             wrong.append("a command is not answered")
+        if (granted := self.granted()["desk"]) != self.told:
+            wrong.append(f"{self.told} releases asked here, {granted} there")
         return wrong
+
+    def granted(self) -> Counter[str]:
+        """The releases that the platform knows of, by how they were asked."""
+        return Counter(one.data["how"] for one in self.desk.facts("access.granted"))
 
     def held(self) -> list[str]:
         """Streams of which a snapshot waits for a person, as it would remove most of them (B1)."""
@@ -144,10 +150,8 @@ class Schedule:
             raise AssertionError(self.differences()) from None
         assert self.desk.problems == []
         assert self.rig.uplink.health.failures == 0
-        granted = Counter(one.data["how"] for one in self.desk.facts("access.granted"))
         answers = [one.data for one in self.desk.facts("command.answered") if "name" in one.data]
-        assert granted["desk"] == self.told
-        assert granted["platform"] == sum(one["result"] == "Accepted" for one in answers)
+        assert self.granted()["platform"] == sum(one["result"] == "Accepted" for one in answers)
         assert len({one["command"] for one in answers}) == len(answers), "B8: at most once"
 
 
