@@ -15,6 +15,7 @@ from gateway.domain.reasons import reason
 from gateway.domain.records import Fact
 from gateway.domain.visits import Visit
 
+LONG_DAYS = 31
 _JUDGED = (BookingStatus.CHECKED_IN, BookingStatus.ENFORCED, BookingStatus.CONFLICTED)
 
 
@@ -49,18 +50,31 @@ def in_the_way(booking: Booking, kept: Iterable[Booking], capacity: int) -> list
 
 
 class _Kept:
-    """Bookings that stand, found by the days they touch: thousands are judged in one go."""
+    """Bookings that stand, found by the days they touch: thousands are judged in one go.
+
+    A long one is near to all: one until the year 58,000 has touched more days than memory holds.
+    """
 
     def __init__(self) -> None:
+        self._all: dict[str, Booking] = {}
+        self._long: dict[str, Booking] = {}
         self._days: dict[int, dict[str, Booking]] = {}
 
     def add(self, booking: Booking) -> None:
-        for day in _days(booking):
+        self._all[booking.id] = booking
+        days = _days(booking)
+        if len(days) > LONG_DAYS:
+            self._long[booking.id] = booking
+            return
+        for day in days:
             self._days.setdefault(day, {})[booking.id] = booking
 
     def near(self, booking: Booking) -> Iterable[Booking]:
-        found: dict[str, Booking] = {}
-        for day in _days(booking):
+        days = _days(booking)
+        if len(days) > LONG_DAYS:
+            return self._all.values()
+        found = dict(self._long)
+        for day in days:
             found |= self._days.get(day, {})
         return found.values()
 

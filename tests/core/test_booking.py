@@ -1,5 +1,6 @@
 """The life of bookings, and which stand (RULES B2, B4, B6, B7)."""
 
+from dataclasses import replace
 from itertools import permutations
 
 import pytest
@@ -143,6 +144,20 @@ def test_bookings_that_only_meet_do_not_overlap(world: World) -> None:
     world.book("b1", "study", "ann", "10:00", "11:00")
     world.book("b2", "study", "ben", "11:00", "12:00")
     assert standing(world) == {"b1": "enforced", "b2": "enforced"}
+
+
+@pytest.mark.parametrize(("created_ms", "gives_way"), [(1, "b2"), (3, "b1")])
+def test_a_booking_with_no_end_in_sight_is_one_like_others(
+    world: World, created_ms: int, gives_way: str
+) -> None:
+    """B2: its days were counted one by one, until a process had no memory left."""
+    item = world.item("b1", "study", "ann", "10:00", "11:00", created_ms=created_ms)
+    endless = replace(item, terms=replace(item.terms, end_ms=2**53))
+    world.book("b2", "study", "ben", "14:00", "15:00", created_ms=2)
+    world.sync(Stream.BOOKINGS, [endless])
+    world.book("b3", "study", "ben", "09:10", "10:00", created_ms=4)
+    standing_ = {"b1": "enforced", "b2": "enforced", "b3": "enforced"}
+    assert standing(world) == standing_ | {gives_way: "conflicted"}
 
 
 def overlapping(world: World, capacity: int, name: str) -> int:
