@@ -90,7 +90,7 @@ PARTS: dict[str, Part] = {
 # The worlds of `--prove`, on what the parts that wait for devices leave of the processor.
 WORLDS = replace(PARTS["world"], budget=4_500, command=["nice", *PARTS["world"].command])
 
-# About an hour: only what has another size than above, or is not there.
+# An hour and ten minutes: only what has another size than above, or is not there.
 PROOFS: dict[str, Part] = {
     "fuzz": Part(
         720,

@@ -17,8 +17,9 @@ from prometheus_client.registry import Collector
 
 from gateway.api.circuits import load_ma, number
 from gateway.api.parts import Gateway
+from gateway.api.safety import latched_zones
 from gateway.api.status import JournalShown
-from gateway.domain.calls import Call, CallState, FireLatch
+from gateway.domain.calls import Call, CallState
 from gateway.domain.charging import MeterStatus, OutletStatus
 from gateway.domain.faults import Fault, Health
 from gateway.domain.lag import Beats
@@ -55,7 +56,7 @@ class _Everything(Collector):
         yield from self._health()
         calls = Counter(call.state for call in views.state.all(Call))
         yield _gauge("calls_open", "Open calls.", "state", {s.value: calls[s] for s in OPEN})
-        latched = {one.id for one in views.state.all(FireLatch) if one.latched}
+        latched = latched_zones(views.state)
         zones = {zone: int(zone in latched) for zone in views.site.safety.fire_zones}
         yield _gauge("fire_latched", "1 until a fire zone is reset.", "zone", zones)
         faults = Counter(fault.reason.code for fault in views.state.all(Fault))

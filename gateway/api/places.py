@@ -11,7 +11,8 @@ from gateway.api.auth import Anybody
 from gateway.api.common import NameShown, Shown
 from gateway.api.parts import Gateway, Parts
 from gateway.api.problems import unknown
-from gateway.domain.calls import Call, FireLatch
+from gateway.api.safety import latched_zones
+from gateway.domain.calls import Call
 from gateway.domain.faults import Fault
 from gateway.domain.site import Place
 
@@ -75,7 +76,7 @@ class _Tree:
         }
         self._calls = Counter(call.place for call in state.all(Call) if call.open)
         self._faults = Counter(place for fault in state.all(Fault) for place in fault.places)
-        latched = {latch.id for latch in state.all(FireLatch) if latch.latched}
+        latched = latched_zones(state)
         zones = site.safety.fire_zones.values()
         self._fires = {zone.place for zone in zones if zone.id in latched}
 

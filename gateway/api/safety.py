@@ -12,6 +12,7 @@ from gateway.domain.calls import CallPointStatus, FireLatch
 from gateway.domain.events import FireResetAsked, TestModeOpened
 from gateway.domain.faults import Fault
 from gateway.domain.site import CallPoint, FireZone, Wiring
+from gateway.domain.state import State
 
 router = APIRouter(tags=["safety"])
 
@@ -109,6 +110,11 @@ def _call_point(parts: Gateway, found: CallPoint, caller: Caller) -> CallPointSh
         test_by=status.test_by if status.test_by and caller.sees_people else None,
         faults=_faults(parts, found.id, found.point.device, found.place),
     )
+
+
+def latched_zones(state: State) -> set[str]:
+    """The fire zones that nobody has reset yet (A3)."""
+    return {latch.id for latch in state.all(FireLatch) if latch.latched}
 
 
 def _fire_zone(parts: Gateway, zone: FireZone) -> FireZoneShown:

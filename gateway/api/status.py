@@ -11,8 +11,9 @@ from pydantic import BaseModel
 from gateway.api.auth import Staff
 from gateway.api.common import ReasonShown, Shown
 from gateway.api.parts import Gateway, Parts
+from gateway.api.safety import latched_zones
 from gateway.domain.bookings import Authority
-from gateway.domain.calls import Call, FireLatch
+from gateway.domain.calls import Call
 from gateway.domain.errors import StoreError
 from gateway.domain.events import CallerFine, Stream
 from gateway.domain.faults import Fault, Health
@@ -136,7 +137,7 @@ async def status(parts: Parts, _: Staff) -> StatusShown:
         journal=await journal_of(parts),
         applied={stream.value: _applied(parts, stream) for stream in Stream},
         calls=dict(Counter(call.state.value for call in views.state.all(Call) if call.open)),
-        fire=[latch.id for latch in views.state.all(FireLatch) if latch.latched],
+        fire=sorted(latched_zones(views.state)),
         faults=len(faults),
         faults_urgent=sum(fault.urgent for fault in faults),
         links={

@@ -27,7 +27,7 @@ def layout(found: Found, faults: list[Found]) -> Iterator[str]:
     yield f"{found['site']}: {_verdict(found)}"
     for head, lines in (
         ("calls", [_counted(found["calls"]) or "none open"]),
-        ("fire", [", ".join(sorted(found["fire"])) or "none"]),
+        ("fire", [", ".join(found["fire"]) or "none"]),
         ("faults", list(_faults(faults, found["clock"]["wall_ms"])) or ["none"]),
         ("clock", list(_clock(found["clock"]))),
         ("store", [_store(found)]),

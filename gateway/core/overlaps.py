@@ -56,12 +56,10 @@ class _Kept:
     """
 
     def __init__(self) -> None:
-        self._all: dict[str, Booking] = {}
         self._long: dict[str, Booking] = {}
         self._days: dict[int, dict[str, Booking]] = {}
 
     def add(self, booking: Booking) -> None:
-        self._all[booking.id] = booking
         days = _days(booking)
         if len(days) > LONG_DAYS:
             self._long[booking.id] = booking
@@ -71,10 +69,9 @@ class _Kept:
 
     def near(self, booking: Booking) -> Iterable[Booking]:
         days = _days(booking)
-        if len(days) > LONG_DAYS:
-            return self._all.values()
+        touched = self._days if len(days) > LONG_DAYS else days
         found = dict(self._long)
-        for day in days:
+        for day in touched:
             found |= self._days.get(day, {})
         return found.values()
 

@@ -156,8 +156,9 @@ def test_a_booking_with_no_end_in_sight_is_one_like_others(
     world.book("b2", "study", "ben", "14:00", "15:00", created_ms=2)
     world.sync(Stream.BOOKINGS, [endless])
     world.book("b3", "study", "ben", "09:10", "10:00", created_ms=4)
-    standing_ = {"b1": "enforced", "b2": "enforced", "b3": "enforced"}
-    assert standing(world) == standing_ | {gives_way: "conflicted"}
+    assert standing(world) == dict.fromkeys(("b1", "b2", "b3"), "enforced") | {
+        gives_way: "conflicted"
+    }
 
 
 def overlapping(world: World, capacity: int, name: str) -> int:

@@ -101,9 +101,10 @@ class Load:
     async def drained(self) -> None:
         """All is answered, no call is open, nobody charges, and the platform has it all."""
         async with asyncio.timeout(PATIENCE_S), self.here.client(self._token) as api:
-            while (await api.get(f"/outlets/{OUTLET}")).json().get("session"):
-                await self._charge(api)
-                await asyncio.sleep(0.5)
+            outlet = f"/outlets/{OUTLET}"
+            if session := (await api.get(outlet)).json().get("session"):
+                await api.post(f"/sessions/{session['id']}/stop", json={})
+                await self.here.sees(outlet, lambda found: not found.get("session"), PATIENCE_S)
             while not (last := self._said(await self._let_in(api))):
                 await asyncio.sleep(0.1)
         grants = self.here.platform.records

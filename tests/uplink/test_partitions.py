@@ -23,7 +23,6 @@ from gateway.domain.bookings import Authority, Booking
 from gateway.domain.calls import CallOrigin
 from gateway.domain.events import Actor, CallRequested, DoorOverridden
 from gateway.domain.subjects import Role, StandingRight, Subject
-from simulators.broker import mosquitto
 from simulators.platform import Address, Platform
 from simulators.platform.service import Times
 
@@ -175,7 +174,6 @@ async def schedule(folder: Path, seed: int) -> Counter[str]:
 
 
 @pytest.mark.timeout(1_800)
-@pytest.mark.skipif(mosquitto() is None, reason="mosquitto is not installed")
 async def test_after_any_partition_both_sides_are_the_same(tmp_path: Path) -> None:
     gate = asyncio.Semaphore(AT_ONCE)
 
