@@ -1,7 +1,8 @@
 """When each entity is worth a look, sans-I/O.
 
 Rules: the heap holds hints; a popped one is recomputed from state, so nothing hangs on it (DESIGN
-§5). What was looked at is not looked at again within a second, whatever it says of itself.
+§5). What was looked at is not looked at again within a second, whatever it says of itself. Hints of
+what is gone, or was planned anew, are dropped whenever the heap has doubled.
 """
 
 import heapq
@@ -26,6 +27,11 @@ class Agenda:
         self._heap: list[tuple[int, str, str]] = []
         self._planned: dict[_Key, int] = {}
         self._looked: dict[_Key, int] = {}
+        self._tidy_at = 0  # hints
+
+    def __len__(self) -> int:
+        """How many hints are kept."""
+        return len(self._heap)
 
     def note(self, entity: Entity, now: Now) -> None:
         """An entity changed: plan the next look at it, unless an earlier one is planned."""
@@ -42,6 +48,8 @@ class Agenda:
 
     def take(self, state: State, now: Now) -> DeadlineReached | None:
         """The next entity that is due; None when there is none. To be decided before the next."""
+        if len(self._heap) > self._tidy_at:
+            self._tidy(state)
         while self._heap and self._heap[0][0] <= now.mono_ms:
             planned, kind, id_ = heapq.heappop(self._heap)
             key = (kind, id_)
@@ -63,6 +71,19 @@ class Agenda:
     def next_ms(self) -> int:
         """When `take` is next worth asking (monotonic)."""
         return self._heap[0][0] if self._heap else NEVER
+
+    def _tidy(self, state: State) -> None:
+        def alive(hints: dict[_Key, int]) -> dict[_Key, int]:
+            return {
+                (kind, id_): ms
+                for (kind, id_), ms in hints.items()
+                if state.get(KINDS[kind], id_) is not None
+            }
+
+        self._planned, self._looked = alive(self._planned), alive(self._looked)
+        self._heap = [(due, *key) for key, due in self._planned.items()]
+        heapq.heapify(self._heap)
+        self._tidy_at = 2 * len(self._heap)
 
     def _plan(self, key: _Key, due: int) -> None:
         looked = self._looked.get(key)

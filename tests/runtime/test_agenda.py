@@ -66,3 +66,14 @@ def test_what_is_due_is_looked_at_each_second_until_it_is_not(told: list[Change]
                 assert soonest > watch.ms, f"{name} is due, and nobody looks"
             gaps = [after - before for before, after in pairwise(looked)]
             assert min(gaps, default=SOONEST_MS) >= SOONEST_MS, "looked at too soon"
+
+
+def test_nothing_is_kept_of_what_is_gone() -> None:
+    # a cleared call is due in a day, and gone before when many follow it
+    watch = Watch()
+    for number in range(1_000):
+        door = DoorStatus(f"door-{number}")
+        watch.due[door.id] = watch.ms + 86_400_000
+        watch.agenda.note(door, watch.now())
+        watch.look()
+    assert len(watch.agenda) <= 1
