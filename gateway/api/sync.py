@@ -31,7 +31,11 @@ def add(router: APIRouter) -> None:
 
 def _operation(stream: Stream) -> Callable[..., Awaitable[JSONResponse]]:
     async def sync(request: Request, parts: Parts, _: Platform) -> JSONResponse:
-        """Answered with the revision that holds now, and what was rejected and why."""
+        """Answered with the revision that holds now, and what was rejected and why.
+
+        Items are understood one by one: one that is not as described is rejected by name, and
+        the others hold.
+        """
         return answered(await ask(parts, parts.sync.read(stream, await request.body())))
 
     return sync
