@@ -33,7 +33,7 @@ NEVER_ENDS = "/api/v1/events"  # a stream, which a judge of whole answers cannot
 
 
 def refused_or_named(context: CheckContext, response: Response, case: Case) -> bool | None:
-    """What the document does not allow is refused; a garbled item of the platform's by name (B1)."""
+    """What the document does not allow is refused; a garbled item of the platform's named (B1)."""
     if "/sync/" in case.path and response.status_code == 200 and response.json()["rejected"]:
         return None
     return negative_data_rejection(context, response, case)
