@@ -23,7 +23,6 @@ from gateway.security.tokens import ApiTokens
 SOAK_S = size("soak_s", 50)
 HOUR_S = 3_600
 WARM_S = min(SOAK_S / 3, 600)
-CROWD = 4  # more pages in that time: what a busy moment needs is taken before memory is watched
 PER_S = 300
 LONG = SOAK_S >= HOUR_S / 2
 HELD_S = "0.1"
@@ -123,8 +122,6 @@ async def test_nothing_grows_and_nothing_holds_the_loop(busy: Court, broker: Bro
     async with flooded(broker.port, PER_S), asyncio.TaskGroup() as group:
         for what in life.everything():
             group.create_task(again(what, until_s))
-        for _ in range(CROWD):
-            group.create_task(again(life.ask, until_s - SOAK_S + WARM_S))
         watching = group.create_task(watched(here, life.technician, until_s - 4))
     looks = watching.result()
     warm = [one for one in looks if one.at_s >= looks[0].at_s + WARM_S]
