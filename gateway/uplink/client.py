@@ -40,6 +40,10 @@ class Client(aiomqtt.Client):
         del userdata
         self._loop.call_soon_threadsafe(self._wants_to_write, client, sock)
 
+    def _on_disconnect(self, *told: Any) -> None:
+        super()._on_disconnect(*told)
+        self._known()
+
     def _opened(self, client: Paho, sock: socket.socket) -> None:
         if sock.fileno() >= 0:
             self._loop.add_reader(sock.fileno(), partial(self._try, partial(_read, client)))
@@ -56,6 +60,12 @@ class Client(aiomqtt.Client):
         except Exception as error:  # whatever it is, whoever waits is told
             if not self._disconnected.done():
                 self._disconnected.set_exception(error)
+                self._known()
+
+    def _known(self) -> None:
+        """Who waits is told, and if nobody does, the loop shall not complain of it in the log."""
+        if self._disconnected.done() and not self._disconnected.cancelled():
+            self._disconnected.exception()
 
 
 def _read(client: Paho) -> None:

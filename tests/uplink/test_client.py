@@ -1,6 +1,7 @@
 """A client whose connection breaks, or that is stopped, while something is under way."""
 
 import asyncio
+import gc
 import math
 import socket
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import aiomqtt
 import pytest
 from fixtures.broker import Broker
+from fixtures.waiting import until
 
 from gateway.uplink.client import Client
 
@@ -59,3 +61,16 @@ async def test_an_answer_that_does_not_come_is_an_error_in_time() -> None:
     client = Client("nowhere", timeout=0.01)
     with pytest.raises(aiomqtt.MqttError, match="timed out"):
         await client._wait_for(asyncio.get_running_loop().create_future(), None)
+
+
+async def test_a_broken_connection_that_nobody_reads_is_no_complaint(broker: Broker) -> None:
+    """A technician who reads the log would look for a fault that is none."""
+    complaints: list[str] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: complaints.append(context["message"]))
+    async with Client(broker.host, broker.port) as client:
+        broker.kill()
+        await until(client._disconnected.done)
+    del client
+    gc.collect()
+    assert complaints == []
