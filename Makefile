@@ -53,6 +53,9 @@ system-test:
 	@ls /usr/lib/*/faketime/libfaketime.so.1 >/dev/null 2>&1 || { \
 	  echo "installing faketime with apt"; \
 	  $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq faketime; }
+	@command -v ip >/dev/null || { \
+	  echo "installing iproute2 with apt"; \
+	  $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq iproute2; }
 	@command -v cc >/dev/null || { \
 	  echo "installing gcc and libc6-dev with apt"; \
 	  $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq gcc libc6-dev; }
