@@ -379,9 +379,11 @@ class Engine:
 
     def _reopened(self, loaded: Loaded, now: Now) -> None:
         self._head = loaded.head
+        was_blind = self.step.blind
         self._writer.commit(self.step.reopened(loaded, now))
-        self._agenda.note_all(self.state.entities(), now)
-        self._release(self.step.derive_all(now), now)
+        if was_blind:
+            self._agenda.note_all(self.state.entities(), now)
+            self._release(self.step.derive_all(now), now)
 
     def _tell_committed(self) -> None:
         async def notify() -> None:

@@ -154,7 +154,7 @@ class RecordedStep(Step):
 
     def reopened(self, loaded: Loaded, now: Now) -> Batch | None:
         """The store is open again, and may have brought what was not known."""
-        self._begun = False
+        self._begun = self._begun and not self.blind
         return super().reopened(loaded, now)
 
     @contextmanager

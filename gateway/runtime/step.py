@@ -88,7 +88,7 @@ class Step:
         self.readings = readings
         self.valid_until_ms = 0
         self.lost = lost
-        self._blind = bool(lost) and not loaded.head.epoch  # what the store holds is not known
+        self.blind = bool(lost) and not loaded.head.epoch  # what the store holds is not known
         self._derived: dict[PointRef, Setpoint | None] = {}
         self._gathered = _Gathered()
         self._in_flight: tuple[Batch, _Gathered] | None = None
@@ -240,8 +240,8 @@ class Step:
 
         That is the batch that failed, which it tells apart by its number, or the next one.
         """
-        if self._blind:
-            self._blind = False
+        if self.blind:
+            self.blind = False
             self._adopt(loaded.entities, now)
         self._gathered.changes |= _difference(loaded.entities, self.state)
         if self._failed is None:

@@ -383,9 +383,11 @@ class VirtualGateway:
             self.schedule.after(self.site.settings.store_reopen_ms, self._reopen)
             return
         now = self.now()
+        was_blind = self.step.blind
         batch = self.step.reopened(loaded, now)
-        self.agenda.note_all(self.state.entities(), now)
-        self._release(self.step.derive_all(now), now)
+        if was_blind:
+            self.agenda.note_all(self.state.entities(), now)
+            self._release(self.step.derive_all(now), now)
         if batch is not None:
             self._hand_in(batch)
         self._settle()

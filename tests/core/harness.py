@@ -319,9 +319,11 @@ class World:
 
     def reopen(self) -> None:
         """The store opens, and is handed what it lacks; whether it takes that is the disk's."""
+        was_blind = self.step.blind
         self._in_flight = self.step.reopened(self._load(), self.now())
-        self.agenda.note_all(self.state.entities(), self.now())
-        self._after(self.step.derive_all(self.now()))
+        if was_blind:
+            self.agenda.note_all(self.state.entities(), self.now())
+            self._after(self.step.derive_all(self.now()))
 
     def _load(self) -> Loaded:
         return Loaded(tuple(self.disk.entities.values()), Position("e", len(self.disk.records)), {})

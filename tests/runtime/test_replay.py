@@ -161,6 +161,19 @@ def test_no_secret_is_in_a_recording_and_who_typed_the_same_is_still_known() -> 
     check(world)
 
 
+def test_a_store_that_opens_again_and_again_begins_no_new_recording() -> None:
+    """A full card is opened every ten seconds: each time all that is true would go to the ring."""
+    world = Recorded()
+    world.disk.broken = True
+    world.person("ann", pin="1111")
+    for _ in range(3):
+        world.reopen()
+        world.book("b1", "study", "ann", "08:00", "10:00")
+    assert world.pin("study", "1111").accepted
+    (_,) = recorded(world)
+    check(world)
+
+
 def test_what_the_core_saw_of_readings_goes_with_the_input_that_saw_it() -> None:
     world = Recorded()
     world.wait(seconds=20)
