@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Mapping
 
 import structlog
 
-from gateway.domain.entity import Entity
 from gateway.domain.errors import StoreError
 from gateway.domain.events import (
     SUPERVISION,
@@ -229,14 +228,10 @@ class Engine:
         numbered = [(told, self._numbered(instant)) for told in events]
         self.counts["events"] += len(numbered)
         released = self.step.take(numbered)
-        changed: dict[tuple[type[Entity], str], Entity] = {}  # each once, as it is in the end
         for decision in released.decided:
-            for type_, id_, entity in decision.changes:
-                if entity is not None:
-                    changed[type_, id_] = entity
             for listener in self._listeners:
                 listener(decision)
-        for entity in changed.values():
+        for entity in released.changed():
             self._agenda.note(entity, instant)
         self._release(released, instant)
 

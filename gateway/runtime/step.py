@@ -66,6 +66,15 @@ class Released:
     lost: list[Told] = field(default_factory=list)
     decided: list[Decision] = field(default_factory=list)
 
+    def changed(self) -> list[Entity]:
+        """What was changed, each entity once, as it is in the end."""
+        last = {
+            (type_, id_): entity
+            for decision in self.decided
+            for type_, id_, entity in decision.changes
+        }
+        return [entity for entity in last.values() if entity is not None]
+
 
 @dataclass(slots=True)
 class _Gathered:

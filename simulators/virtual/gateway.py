@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
-from gateway.domain.entity import Entity
 from gateway.domain.errors import StoreError
 from gateway.domain.events import (
     SUPERVISION,
@@ -219,14 +218,10 @@ class VirtualGateway:
     def _decide(self, told: Told) -> None:
         now = self.now()
         released = self.step.take([(told, now)])
-        changed: dict[tuple[type[Entity], str], Entity] = {}
         for decision in released.decided:
-            for type_, id_, entity in decision.changes:
-                if entity is not None:
-                    changed[type_, id_] = entity
             for heard in self.heard:
                 heard(told.event, decision, now)
-        for entity in changed.values():
+        for entity in released.changed():
             self.agenda.note(entity, now)
         self._release(released, now)
 

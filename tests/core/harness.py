@@ -247,9 +247,8 @@ class World:
         released = self.step.take([(told, now)])
         for decision in released.decided:
             self.stamped += [Stamped(record, now) for record in decision.records]
-            for change in decision.changes:
-                if change.entity is not None:
-                    self.agenda.note(change.entity, now)
+        for entity in released.changed():
+            self.agenda.note(entity, now)
         return released
 
     def _after(self, released: Released) -> None:
