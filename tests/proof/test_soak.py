@@ -24,6 +24,7 @@ SOAK_S = size("soak_s", 50)
 HOUR_S = 3_600
 WARM_S = min(SOAK_S / 3, 600)
 PER_S = 300
+CROWD = 16
 LONG = SOAK_S >= HOUR_S / 2
 HELD_S = "0.1"
 GROWS_MB_H = 1.0
@@ -90,6 +91,16 @@ class Life:
                 self.asked += 1
         await asyncio.sleep(1)
 
+    async def crowd(self) -> None:
+        """As many pages at once as it takes to have every thread, and every reader of the journal.
+
+        A moment without a processor makes pages overlap: in an hour it would come some time, and
+        what they keep, which is bounded, would be taken for growth.
+        """
+        async with self.here.client(self.technician) as api:
+            await asyncio.gather(*(api.get("/journal?limit=50") for _ in range(CROWD)))
+        await asyncio.sleep(1)
+
     async def sync(self) -> None:
         """The platform books, and books again."""
         self.synced += 1
@@ -122,6 +133,7 @@ async def test_nothing_grows_and_nothing_holds_the_loop(busy: Court, broker: Bro
     async with flooded(broker.port, PER_S), asyncio.TaskGroup() as group:
         for what in life.everything():
             group.create_task(again(what, until_s))
+        group.create_task(again(life.crowd, time.monotonic() + WARM_S / 2))
         watching = group.create_task(watched(here, life.technician, until_s - 4))
     looks = watching.result()
     warm = [one for one in looks if one.at_s >= looks[0].at_s + WARM_S]
