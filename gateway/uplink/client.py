@@ -6,6 +6,8 @@ the loop would write there, and find nothing to watch when that one ends.
 
 And it waits by `asyncio.wait_for`, which before Python 3.12 loses a cancellation that comes in the
 same turn as the result: whoever publishes just then would never hear that they are to stop.
+
+And what broke a connection is an error that the loop complains of, where nobody was reading.
 """
 
 import asyncio

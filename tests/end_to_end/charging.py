@@ -1,10 +1,8 @@
 """People who charge: vehicles plugged in, credentials presented, and what the platform is told."""
 
-import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from http.client import SERVICE_UNAVAILABLE
 from pathlib import Path
 from typing import Any
 
@@ -53,9 +51,10 @@ async def present(here: Court, outlet: str, **credential: str) -> dict[str, Any]
     async with here.api() as api:
         while True:
             answer = await api.post(f"/outlets/{outlet}/present", json={"credential": shown})
-            if answer.status_code != SERVICE_UNAVAILABLE or time.monotonic() > until_s:
+            unseen = "outlet_unseen" in answer.text
+            if not unseen or time.monotonic() > until_s:
                 break
-            await asyncio.sleep(0.5)
+            await here.sees(f"/outlets/{outlet}", lambda one: one["status"] != "Unavailable")
     assert answer.is_success, answer.text
     found: dict[str, Any] = answer.json()
     return found
