@@ -143,7 +143,10 @@ class ReportQuery(Asked):
     start: Annotated[str, Field(alias="from", max_length=40, description="A day, time or ms.")]
     end: Annotated[str, Field(alias="to", max_length=40, description="Where it ends, exclusive.")]
     bucket: Grain = Grain.DAY
-    facility: Annotated[tuple[str, ...], Field(max_length=500, description="Some; else all.")] = ()
+    facility: Annotated[
+        tuple[Annotated[str, Field(max_length=128)], ...],
+        Field(max_length=500, description="Some; else all."),
+    ] = ()
     group: Grouping = Grouping.FACILITY
     format: Format = Format.JSON
 
