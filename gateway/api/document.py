@@ -3,7 +3,6 @@
 It is made when first asked for, in a thread: it takes half a second that no call may wait for.
 """
 
-import asyncio
 import json
 from collections.abc import Iterator
 from http import HTTPStatus
@@ -16,6 +15,7 @@ from pydantic.json_schema import models_json_schema
 from gateway.api.actions import Refused
 from gateway.api.auth import BEARER, EVERYBODY
 from gateway.api.problems import MEDIA_TYPE, Problem
+from gateway.api.threads import in_thread
 from gateway.domain.events import Stream
 from gateway.ports import SyncReader
 
@@ -30,7 +30,7 @@ def publish(app: FastAPI, reader: SyncReader) -> None:
     """Serve the description of the application."""
 
     async def openapi_document() -> JSONResponse:
-        return JSONResponse(await asyncio.to_thread(describe, app, reader))
+        return JSONResponse(await in_thread(describe, app, reader))
 
     app.add_api_route(URL, openapi_document, include_in_schema=False)
 

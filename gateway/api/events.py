@@ -22,6 +22,7 @@ from gateway.api.desk import Page
 from gateway.api.journal import check_cursor, head_of, show
 from gateway.api.parts import Gateway, Parts
 from gateway.api.problems import ProblemError
+from gateway.api.threads import in_thread
 from gateway.domain.errors import StoreError
 from gateway.domain.subjects import Role
 
@@ -117,7 +118,7 @@ class _Stream:
             for call in desk.take() if desk is not None else ():
                 yield told("call", call)
             try:
-                page = await asyncio.to_thread(self._page, self._after)
+                page = await in_thread(self._page, self._after)
             except StoreError:
                 return  # lost: calls still come, and the journal once it can be read again
             for seq, text in page:

@@ -1,6 +1,5 @@
 """The journal, read by a cursor: any page may be asked for again, and the chain proves it (U1)."""
 
-import asyncio
 import json
 from http import HTTPStatus
 from typing import Annotated, Any
@@ -13,6 +12,7 @@ from gateway.api.auth import Caller, Staff
 from gateway.api.common import Asked, Shown
 from gateway.api.parts import Gateway, Parts
 from gateway.api.problems import ProblemError
+from gateway.api.threads import in_thread
 from gateway.domain.records import JournalRecord, Position
 from gateway.ports import JournalReader
 
@@ -77,7 +77,7 @@ class Cursor(Asked):
 async def journal(parts: Parts, caller: Staff, at: Annotated[Cursor, Query()]) -> Response:
     """In order. A cursor of another epoch, or beyond the head, is a conflict, not an empty page."""
     # In a thread to the last byte: a thousand records take longer than a call may wait.
-    page = await asyncio.to_thread(_page, parts.journal, caller, at)
+    page = await in_thread(_page, parts.journal, caller, at)
     return Response(page, media_type="application/json")
 
 
@@ -141,4 +141,4 @@ def show(record: JournalRecord, caller: Caller, *, exact: bool = False) -> Recor
 
 async def head_of(parts: Gateway) -> Position:
     """The head, read off the event loop. Raises StoreError."""
-    return await asyncio.to_thread(parts.journal.head)
+    return await in_thread(parts.journal.head)

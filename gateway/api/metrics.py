@@ -8,6 +8,7 @@ from fastapi import APIRouter, Response
 from gateway.api.auth import Staff
 from gateway.api.parts import Parts
 from gateway.api.status import journal_of
+from gateway.api.threads import in_thread
 
 router = APIRouter(tags=["probes"])
 
@@ -22,6 +23,6 @@ MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 )
 async def metrics(parts: Parts, _: Staff) -> Response:
     """Counted since the start; a scraper sends a token like everybody else."""
-    exposition = await asyncio.to_thread(import_module, "gateway.api.exposition")
+    exposition = await in_thread(import_module, "gateway.api.exposition")
     journal, tasks = await journal_of(parts), len(asyncio.all_tasks())
     return Response(exposition.exposed(parts, journal, tasks), media_type=MEDIA_TYPE)

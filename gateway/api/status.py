@@ -12,6 +12,7 @@ from gateway.api.auth import Staff
 from gateway.api.common import ReasonShown, Shown
 from gateway.api.parts import Gateway, Parts
 from gateway.api.safety import latched_zones
+from gateway.api.threads import in_thread
 from gateway.domain.bookings import Authority
 from gateway.domain.calls import Call
 from gateway.domain.errors import StoreError
@@ -151,7 +152,7 @@ async def status(parts: Parts, _: Staff) -> StatusShown:
 async def journal_of(parts: Gateway) -> JournalShown:
     """Head and the platform's cursor, read off the event loop."""
     try:
-        return await asyncio.to_thread(_journal, parts.journal)
+        return await in_thread(_journal, parts.journal)
     except StoreError:
         return JournalShown(epoch=None, head=None, platform=None, distance=None)
 

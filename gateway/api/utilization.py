@@ -1,6 +1,5 @@
 """Utilization: what facilities were used for, and the buckets it is made of (RULES U2, U3)."""
 
-import asyncio
 import csv
 import io
 from collections.abc import Iterable, Iterator
@@ -17,6 +16,7 @@ from gateway.api.actions import problems
 from gateway.api.auth import Staff
 from gateway.api.common import Asked, Shown
 from gateway.api.parts import Parts
+from gateway.api.threads import each_in_thread, in_thread
 from gateway.domain.utilization import (
     STATES,
     Bucket,
@@ -169,12 +169,12 @@ async def report(parts: Parts, _: Staff, wanted: Annotated[ReportQuery, Query()]
     asked = ReportAsked(wanted.start, wanted.end, wanted.bucket, wanted.facility, wanted.group)
     # In threads to the last byte: a long report takes longer than a call may wait. The first lines
     # before the answer begins, so that it can still be an error.
-    parted = _parted(await asyncio.to_thread(parts.reports.lines, asked))
-    first: list[ReportLine] = await asyncio.to_thread(next, parted, [])
+    parted = _parted(await in_thread(parts.reports.lines, asked))
+    first: list[ReportLine] = await in_thread(next, parted, [])
     every = chain([first], parted)
     if wanted.format is Format.CSV:
-        return StreamingResponse(_csv(every), media_type=_CSV)
-    return StreamingResponse(_json(every, wanted), media_type="application/json")
+        return StreamingResponse(each_in_thread(_csv(every)), media_type=_CSV)
+    return StreamingResponse(each_in_thread(_json(every, wanted)), media_type="application/json")
 
 
 @router.get(
@@ -185,7 +185,7 @@ async def report(parts: Parts, _: Staff, wanted: Annotated[ReportQuery, Query()]
 )
 async def changes(parts: Parts, _: Staff, at: Annotated[ChangesQuery, Query()]) -> Response:
     """Closed or amended since; a quarter of an hour without a bucket is unknown."""
-    body = await asyncio.to_thread(_changes, parts, at)
+    body = await in_thread(_changes, parts, at)
     return Response(body, media_type="application/json")
 
 

@@ -1,6 +1,5 @@
 """Visits: the ones that go on from state, the ones that ended from the journal (RULES A7)."""
 
-import asyncio
 import json
 from typing import Annotated, Any
 
@@ -13,6 +12,7 @@ from gateway.api.common import Asked, FaultShown, Shown
 from gateway.api.journal import check_cursor, head_of
 from gateway.api.parts import Parts
 from gateway.api.problems import unknown
+from gateway.api.threads import in_thread
 from gateway.domain.faults import Fault
 from gateway.domain.records import Fact, JournalRecord
 from gateway.domain.visits import Visit
@@ -77,7 +77,7 @@ async def visits(
         return VisitsPage(open=going_on, closed=[], next_after=0, more=False)
     head = await head_of(parts)
     check_cursor(head, wanted.after)
-    closed, reached = await asyncio.to_thread(_closed, parts.journal, wanted, caller)
+    closed, reached = await in_thread(_closed, parts.journal, wanted, caller)
     return VisitsPage(open=going_on, closed=closed, next_after=reached, more=reached < head.seq)
 
 

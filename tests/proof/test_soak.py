@@ -52,7 +52,7 @@ class Life:
 
     def everything(self) -> list[Callable[[], Awaitable[None]]]:
         """All of it."""
-        return [self.visit, self.call, self.ask, self.sync]
+        return [self.visit, self.call, self.ask, self.crowd, self.sync]
 
     async def visit(self) -> None:
         """Somebody opens the door, goes in and comes out."""
@@ -92,14 +92,12 @@ class Life:
         await asyncio.sleep(1)
 
     async def crowd(self) -> None:
-        """As many pages at once as it takes to have every thread, and every reader of the journal.
-
-        A moment without a processor makes pages overlap: in an hour it would come some time, and
-        what they keep, which is bounded, would be taken for growth.
-        """
+        """Many pages at once: all of them wait for the few threads there are, and the loop not."""
         async with self.here.client(self.technician) as api:
-            await asyncio.gather(*(api.get("/journal?limit=50") for _ in range(CROWD)))
-        await asyncio.sleep(1)
+            pages = await asyncio.gather(*(api.get("/journal?limit=50") for _ in range(CROWD)))
+        assert all(page.is_success for page in pages)
+        self.asked += CROWD
+        await asyncio.sleep(3)
 
     async def sync(self) -> None:
         """The platform books, and books again."""
@@ -133,7 +131,6 @@ async def test_nothing_grows_and_nothing_holds_the_loop(busy: Court, broker: Bro
     async with flooded(broker.port, PER_S), asyncio.TaskGroup() as group:
         for what in life.everything():
             group.create_task(again(what, until_s))
-        group.create_task(again(life.crowd, time.monotonic() + WARM_S / 2))
         watching = group.create_task(watched(here, life.technician, until_s - 4))
     looks = watching.result()
     warm = [one for one in looks if one.at_s >= looks[0].at_s + WARM_S]
