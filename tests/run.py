@@ -79,11 +79,9 @@ PARTS: dict[str, Part] = {
         lane="also waits",
     ),
     "world": Part(480, [*COMPUTED, "-s", WORLD], sizes={"PROOF_SEEDS": "146"}),  # a gateway-year
-    "clocks": Part(120, [*COMPUTED, CLOCKS], lane="also computes"),
-    "truth": Part(120, [*COMPUTED, "-s", TRUTH], lane="also computes", sizes={"PROOF_TRUTHS": "1"}),
-    "feeder": Part(
-        120, [*COMPUTED, FEEDER], lane="also computes", sizes={"PROOF_FEEDER_STEPS": "1000"}
-    ),
+    "clocks": Part(120, [*COMPUTED, CLOCKS]),
+    "truth": Part(120, [*COMPUTED, "-s", TRUTH], sizes={"PROOF_TRUTHS": "1"}),
+    "feeder": Part(120, [*COMPUTED, FEEDER], sizes={"PROOF_FEEDER_STEPS": "1000"}),
     "end to end": Part(480, [*PYTEST, "tests/end_to_end"], lane="waits"),
     "power cuts": Part(240, [*PROOF, "tests/proof/test_power_cuts.py"], lane="waits"),
     "I/O errors": Part(240, [*PROOF, "tests/proof/test_io_errors.py"], lane="waits"),
