@@ -1,6 +1,6 @@
 """What is remembered of the wall clock itself (DESIGN §6)."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 from gateway.domain.now import DAY_MS, Now, Trust
@@ -44,4 +44,4 @@ class ClockStatus:
     def settled(self, now: Now) -> Now:
         """The instant by which things may go by their age: untrusted soon after a leap ahead."""
         soon = self.kept_until_ms(now, now.wall_ms) > now.wall_ms
-        return replace(now, trust=Trust.UNTRUSTED) if soon else now
+        return now._replace(trust=Trust.UNTRUSTED) if soon else now

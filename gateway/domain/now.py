@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 SECOND_MS = 1_000
 MINUTE_MS = 60_000
@@ -50,8 +51,7 @@ class ClockStanding:
     synchronised_ms: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Now:
+class Now(NamedTuple):
     """One instant. Wall time is for bookings, monotonic time for durations and time-outs.
 
     `serial` numbers the decisions of a boot, so that every id is an argument as well.

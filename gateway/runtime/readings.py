@@ -6,15 +6,21 @@ readings stale; freshness belongs to the group that was read, and is set by the 
 
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import lru_cache
 
 from gateway.domain.points import Freshness, PointRef, Quality, Reading
+
+
+@lru_cache(maxsize=4096)
+def _unseen(ref: PointRef) -> Reading:
+    return Reading(ref, None, Quality.UNKNOWN, 0, 0)
 
 
 class _Latest(dict[PointRef, Reading]):
     """The latest reading of each point; one of quality unknown where none was seen."""
 
     def __missing__(self, ref: PointRef) -> Reading:
-        return Reading(ref, None, Quality.UNKNOWN, 0, 0)
+        return _unseen(ref)
 
 
 class Readings:

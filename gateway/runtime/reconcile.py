@@ -15,7 +15,7 @@ Rules, sans-I/O:
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from gateway.domain.events import Event, PulseEnd, PulseSettled, SetpointMissed, SetpointReached
@@ -273,7 +273,7 @@ class Reconciler:
         if lease.value != "off":
             # From now on it may play, whatever becomes of the write.
             self._playing_until_ms[lease.ref] = until
-        return replace(lease, until_mono_ms=until)
+        return Lease(lease.ref, lease.value, lease.secures, lease.reason, until)
 
     def _lease_result(
         self, driven: _Driven, lease: Lease, outcome: WriteOutcome, now: Now

@@ -554,7 +554,7 @@ def test_the_slow_round_comes_to_every_outlet_whatever_its_rhythm(garage: Garage
         put(replace(garage.outlet(id_), status=ConnectorStatus.FAULTED)) for id_ in garage.cars
     )
     for serial in range(0, 40 * facilities, facilities):
-        now = replace(garage.now(), serial=serial)
+        now = garage.now()._replace(serial=serial)
         round_ = DeadlineReached(SUPERVISION, "")
         state.apply(decide(garage.site, state, garage.readings, round_, now).changes)
     assert {garage.outlet(id_).status for id_ in garage.cars} == {ConnectorStatus.AVAILABLE}

@@ -63,7 +63,7 @@ class Timed(Garage):
         if self.machine is None:
             return super().now()
         self._serial += 1
-        return replace(self.time.now(), serial=self._serial)
+        return self.time.now()._replace(serial=self._serial)
 
     def shows(self, wrong: Wrong, *, vouched: bool) -> None:
         """The machine's clock is set to something else, by a source that is believed or not."""
