@@ -8,7 +8,7 @@ from benchmarks.figures import Figure, emit
 from simulators.tally import Tally
 from simulators.world import World
 
-WORLDS, DAYS, LIVES = 24, 2.5, 3
+WORLDS, DAYS, LIVES = 12, 2.5, 3
 CORE_US, YEARS = 60, 10
 
 
