@@ -40,8 +40,8 @@ class Plain:
         return writer(value)
 
     def _writer(self, type_: type) -> _Writer:
-        if is_dataclass(type_):
-            names = [field.name for field in fields(type_)]
+        names = _names_in(type_)
+        if names is not None:
             named = type_.__name__
             return lambda value: {
                 TYPE: named,
@@ -70,8 +70,8 @@ def _reader(hint: Any) -> _Reader:
         return lambda plain: plain
     if hint is PointRef:
         return PointRef.parse
-    if is_dataclass(hint):
-        return _dataclass_of(hint)
+    if _names_in(hint) is not None:
+        return _object_of(hint)
     origin, args = get_origin(hint), get_args(hint)
     if origin in (Union, UnionType):
         return _one_of(args)
@@ -107,10 +107,17 @@ def _one_of(args: tuple[Any, ...]) -> _Reader:
     return read
 
 
-def _dataclass_of(type_: Any) -> _Reader:
+def _names_in(type_: Any) -> tuple[str, ...] | None:
+    """The fields of a dataclass or a named tuple; None for what is neither."""
+    if is_dataclass(type_):
+        return tuple(field.name for field in fields(type_))
+    return getattr(type_, "_fields", None)
+
+
+def _object_of(type_: Any) -> _Reader:
     """A field that is missing has its default, or is an error."""
     hints = get_type_hints(type_)
-    readers = [(field.name, _reader(hints[field.name])) for field in fields(type_)]
+    readers = [(name, _reader(hints[name])) for name in _names_in(type_) or ()]
     return lambda plain: type_(
         **{name: read(plain[name]) for name, read in readers if name in plain}
     )
