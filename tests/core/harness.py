@@ -354,7 +354,7 @@ class World:
     ) -> None:
         """Let time pass; looks at what is due, and at everything in ticks."""
         total = int(ms + seconds * SECOND_MS + minutes * MINUTE_MS + hours * HOUR_MS)
-        target, tick = self.mono_ms + total, max(TICK_MS, total // 100)
+        target, tick = self.mono_ms + total, max(TICK_MS, total // 50)
         while self.mono_ms < target:
             due = min(self.agenda.next_ms(), self.step.valid_until_ms, self.mono_ms + tick)
             write_ms = self.reconciler.next_due_ms(self.now())

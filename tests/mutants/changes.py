@@ -318,8 +318,8 @@ MUTANTS = (
         "what failed is not handed in again",
         "X1",
         f"{RUNTIME}/step.py",
-        "            self._failed, self._in_flight = self._in_flight, None",
-        "            self._failed, self._in_flight = None, None",
+        "        if self._failed is None:\n            return self._take_off()",
+        "        self._failed = None\n        return self._take_off()",
     ),
     Mutant(
         "a restart switches what it has not read",
