@@ -70,8 +70,9 @@ def _reader(hint: Any) -> _Reader:
         return lambda plain: plain
     if hint is PointRef:
         return PointRef.parse
-    if _names_in(hint) is not None:
-        return _object_of(hint)
+    names = _names_in(hint)
+    if names is not None:
+        return _object_of(hint, names)
     origin, args = get_origin(hint), get_args(hint)
     if origin in (Union, UnionType):
         return _one_of(args)
@@ -114,10 +115,10 @@ def _names_in(type_: Any) -> tuple[str, ...] | None:
     return getattr(type_, "_fields", None)
 
 
-def _object_of(type_: Any) -> _Reader:
+def _object_of(type_: Any, names: tuple[str, ...]) -> _Reader:
     """A field that is missing has its default, or is an error."""
     hints = get_type_hints(type_)
-    readers = [(name, _reader(hints[name])) for name in _names_in(type_) or ()]
+    readers = [(name, _reader(hints[name])) for name in names]
     return lambda plain: type_(
         **{name: read(plain[name]) for name, read in readers if name in plain}
     )

@@ -12,7 +12,8 @@ from gateway.domain.points import Freshness, PointRef, Quality, Reading
 
 
 @lru_cache(maxsize=4096)
-def _unseen(ref: PointRef) -> Reading:
+def unseen(ref: PointRef) -> Reading:
+    """The reading of a point that was not seen since the start."""
     return Reading(ref, None, Quality.UNKNOWN, 0, 0)
 
 
@@ -20,7 +21,7 @@ class _Latest(dict[PointRef, Reading]):
     """The latest reading of each point; one of quality unknown where none was seen."""
 
     def __missing__(self, ref: PointRef) -> Reading:
-        return _unseen(ref)
+        return unseen(ref)
 
 
 class Readings:

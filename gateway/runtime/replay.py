@@ -12,12 +12,13 @@ from typing import Any, get_args
 from gateway.domain.errors import GatewayError
 from gateway.domain.events import Event
 from gateway.domain.now import Now, Trust
-from gateway.domain.points import PointRef, Quality, Reading, Setpoint
+from gateway.domain.points import PointRef, Reading, Setpoint
 from gateway.domain.records import Position
 from gateway.domain.site import Site
 from gateway.domain.state import KINDS, Decision
 from gateway.ports import Loaded
 from gateway.runtime.plain import TYPE, value_of
+from gateway.runtime.readings import unseen
 from gateway.runtime.recording import CHECKPOINT, DERIVE, TAKE, Beginning, Input, Seen
 from gateway.runtime.ring import FORMAT
 from gateway.runtime.step import Step, Told
@@ -81,7 +82,7 @@ class _Told:
         self._seen |= saw.seen
 
     def latest(self, ref: PointRef) -> Reading:
-        return self._latest.get(ref) or Reading(ref, None, Quality.UNKNOWN, 0, 0)
+        return self._latest.get(ref) or unseen(ref)
 
     def heard_ms(self, device: str) -> int | None:
         return self._heard.get(device)
