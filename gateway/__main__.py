@@ -42,8 +42,8 @@ def main() -> int:
     parser.add_argument("--log", default="info")
     parser.add_argument("--demo", action="store_true", help="allow what is fit for a demo only")
     asked = parser.parse_args()
-    configure(asked.log)
     _share_one_heap()
+    configure(asked.log)
     try:
         uvloop.run(_serve(Options(asked.site, asked.data, demo=asked.demo)))
     except ConfigError as error:

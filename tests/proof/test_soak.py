@@ -6,8 +6,10 @@ A minute here, an hour in the long proof, which alone is long enough to tell a s
 import asyncio
 import statistics
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from end_to_end.court import Court, court
@@ -29,6 +31,13 @@ LONG = SOAK_S >= HOUR_S / 2
 HELD_S = "0.1"
 GROWS_MB_H = 1.0
 GROWS_MB = 8.0  # in a minute, where a slope says nothing
+
+
+@pytest.fixture
+def runtime() -> Iterator[Path]:
+    """A runtime directory in memory, as systemd gives it."""
+    with TemporaryDirectory(dir="/dev/shm") as folder:
+        yield Path(folder)
 
 
 @pytest.fixture
@@ -122,9 +131,11 @@ async def watched(here: Court, token: str, until_s: float) -> list[Look]:
 
 
 @pytest.mark.timeout(SOAK_S + 120)
-async def test_nothing_grows_and_nothing_holds_the_loop(busy: Court, broker: Broker) -> None:
+async def test_nothing_grows_and_nothing_holds_the_loop(
+    busy: Court, broker: Broker, runtime: Path
+) -> None:
     here = busy
-    await here.start()
+    await here.start(RUNTIME_DIRECTORY=str(runtime))
     await here.ready()
     await here.platform.subject("ada", pin="482913")
     life, until_s = Life(here), time.monotonic() + SOAK_S
@@ -144,6 +155,10 @@ async def test_nothing_grows_and_nothing_holds_the_loop(busy: Court, broker: Bro
     print(f"{last.tasks}; the loop was late by over {HELD_S} s {late} times, of which the gateway")
     print(f"held it {held} times; the longest it ever held it, its start included:", end=" ")
     print(f"{last.held_s_max:.3f} s")
+    for before, after in pairwise(looks):
+        if after.held[HELD_S] > before.held[HELD_S]:
+            print(f"held between {before.at_s - looks[0].at_s:.0f}", end=" ")
+            print(f"and {after.at_s - looks[0].at_s:.0f} s after the first look")
     assert life.visits > SOAK_S / 20
     assert life.calls > SOAK_S / 20
     assert flat([one.descriptors for one in warm])
