@@ -1,8 +1,8 @@
 """Measures how long the event loop is held: a beat that comes late says by how much.
 
 While something holds the loop no call is taken. A beat every 20 ms costs a small machine nothing
-that can be measured, and finds a hold of 100 ms to a fifth. A long one is logged, at most once a
-minute: what it was, a profile must tell.
+that can be measured, and finds a hold of 100 ms to a fifth. The longest of a minute is logged if it
+was long: what it was, a profile must tell.
 
 A loop is late too while its thread could run and others have the processor. The kernel says for how
 long (`schedstat`), so what the machine did is told apart from what the gateway did: `late` is all
@@ -27,13 +27,15 @@ log = structlog.get_logger()
 
 
 class LoopMonitor:
-    """Beats from `start` to `stop`."""
+    """Beats from `start` to `stop`; the longest hold of each `say_every_s` is logged."""
 
-    def __init__(self) -> None:
+    def __init__(self, say_every_s: float = SAY_EVERY_S) -> None:
+        self._say_every_s = say_every_s
         self._late, self._held = _Tally(), _Tally()
         self._due_s = 0.0
         self._queued_ms = 0.0
         self._said_s = float("-inf")
+        self._unsaid: tuple[float, float] | None = None  # held and late, of the longest since then
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._queue = _RunQueue()
@@ -66,9 +68,12 @@ class LoopMonitor:
         held_ms = max(0.0, late_ms - (self._queue.waited_ms() - self._queued_ms))
         self._late.add(late_ms)
         self._held.add(held_ms)
-        if late_ms > HELD_MS and now_s - self._said_s >= SAY_EVERY_S:
-            self._said_s = now_s
+        if late_ms > HELD_MS:
+            self._unsaid = max(self._unsaid or (0.0, 0.0), (held_ms, late_ms))
+        if self._unsaid and now_s - self._said_s >= self._say_every_s:
+            held_ms, late_ms = self._unsaid
             log.warning("loop_held", ms=round(held_ms), late_ms=round(late_ms))
+            self._said_s, self._unsaid = now_s, None
         self._plan(loop)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from fixtures.waiting import until
+from structlog.testing import capture_logs
 
 from gateway.domain.lag import Beats
 from gateway.runtime.lag import BEAT_S, HELD_MS, LoopMonitor
@@ -44,6 +45,20 @@ async def test_a_loop_that_is_held_is_late_for_its_beat() -> None:
     assert long_ones(after.late) == long_ones(before.late) + 1
     assert long_ones(after.held) == long_ones(before.held) + 1
     assert after.late.sum_ms >= before.late.sum_ms + after.late.worst_ms - 1
+
+
+async def test_the_first_long_hold_is_logged_at_once_and_then_the_longest_of_each_while() -> None:
+    monitor = LoopMonitor(say_every_s=1.0)
+    with capture_logs() as logs:
+        monitor.start()
+        for hold_s in (0.15, 0.3, 0.2):
+            time.sleep(hold_s)
+            await seen_twice(monitor)
+        await until(lambda: len(logs) >= 2)
+    monitor.stop()
+    first, longest = (log["late_ms"] for log in logs[:2])
+    assert first > HELD_MS
+    assert longest >= 300 - BEAT_S * 1_000
 
 
 @needs_schedstat
