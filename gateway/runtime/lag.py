@@ -38,7 +38,7 @@ class LoopMonitor:
         self._unsaid: tuple[float, float] | None = None  # held and late, of the longest since then
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._queue = _RunQueue()
+        self._queue = RunQueue()
 
     def start(self) -> None:
         """Begin, in the loop that runs and in its thread."""
@@ -95,17 +95,19 @@ class _Tally:
         return Beats(BOUNDS_MS, tuple(self._counts), self._sum_ms, self._worst_ms)
 
 
-class _RunQueue:
+class RunQueue:
     """How long this thread was ready to run and had no processor, as Linux counts it."""
 
     def __init__(self) -> None:
         self._file = -1
 
     def open(self) -> None:
+        """Begin, in the thread that is meant."""
         with suppress(OSError):  # a kernel without it
             self._file = os.open("/proc/thread-self/schedstat", os.O_RDONLY | os.O_CLOEXEC)
 
     def close(self) -> None:
+        """End; from now on it waits for nothing."""
         if self._file >= 0:
             os.close(self._file)
             self._file = -1

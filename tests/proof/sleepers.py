@@ -11,26 +11,23 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-BEAT_S = 0.02
+from gateway.runtime.lag import BEAT_S, RunQueue
+
 HELD_S = 0.05
 
 
 def main(processor: int) -> None:
     """Sleep until killed."""
     os.sched_setaffinity(0, {processor})
-    statistics = os.open("/proc/thread-self/schedstat", os.O_RDONLY)
-    before_s, queued_s = time.monotonic(), _queued_s(statistics)
+    queue = RunQueue()
+    queue.open()
+    before_s, queued_ms = time.monotonic(), queue.waited_ms()
     while True:
         time.sleep(BEAT_S)
-        now_s, now_queued_s = time.monotonic(), _queued_s(statistics)
-        if now_s - before_s - BEAT_S - (now_queued_s - queued_s) > HELD_S:
+        now_s, now_queued_ms = time.monotonic(), queue.waited_ms()
+        if now_s - before_s - BEAT_S - (now_queued_ms - queued_ms) / 1_000 > HELD_S:
             print(now_s, flush=True)
-        before_s, queued_s = now_s, now_queued_s
-
-
-def _queued_s(statistics: int) -> float:
-    """How long it has waited for its processor."""
-    return int(os.pread(statistics, 64, 0).split()[1]) / 1e9
+        before_s, queued_ms = now_s, now_queued_ms
 
 
 @asynccontextmanager

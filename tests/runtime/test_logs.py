@@ -3,6 +3,7 @@
 import os
 import threading
 
+import pytest
 from structlog.testing import capture_logs
 
 from gateway.logs import LINES_MAX, Lines
@@ -50,10 +51,13 @@ def test_what_nobody_reads_holds_nobody_and_is_counted() -> None:
     assert sum(log["lines"] for log in logs) == len(written) - len(found)
 
 
-def test_a_closed_pipe_loses_lines_and_nothing_else() -> None:
+def test_a_closed_pipe_loses_lines_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    failed: list[threading.ExceptHookArgs] = []
+    monkeypatch.setattr(threading, "excepthook", failed.append)
     reading, writing = os.pipe()
     os.close(reading)
     lines = Lines(writing)
     lines.write("nobody is there\n")
     lines.close()
     os.close(writing)
+    assert not failed
