@@ -26,7 +26,7 @@ from drivers.modbus.frames import BrokenStream, ExceptionReply, LinkLost, Reques
 from drivers.modbus.link import comm_params, line_of
 from drivers.modbus.player import OFF, Played, Player, pattern, rewriting
 from drivers.modbus.schedule import Backoff, Group, Schedule
-from drivers.modbus.wire import Wire
+from drivers.modbus.wire import TRANSACTIONS, Wire, transactions
 from drivers.modbus.writes import (
     Job,
     Queue,
@@ -71,8 +71,8 @@ class ModbusDriver:
         self._sink = setup.sink
         self._clock = setup.clock
         self._devices = {device.name: device for device in bus_devices(setup)}
-        self._random = random
         self._backoff = Backoff(random)
+        self._transactions = transactions(random.randrange(1, TRANSACTIONS))
         self._schedule = Schedule(self._devices.values(), self._backoff)
         self._player = Player()
         self._queue = Queue()
@@ -156,8 +156,7 @@ class ModbusDriver:
     async def _serve_connection(self, fresh: bool) -> None:
         """Serve one connection. Raises LinkLost when it ends."""
         link = self._setup.link
-        first = self._random.randrange(1, 0xFFFF)
-        wire = Wire(comm_params(link), line_of(link), self._wake.set, first)
+        wire = Wire(comm_params(link), line_of(link), self._wake.set, self._transactions)
         try:
             await wire.open()
             self._link(Health.ONLINE, "")

@@ -14,7 +14,7 @@ from drivers.codec import Table
 from drivers.modbus import frames
 from drivers.modbus.frames import ExceptionReply, Garbage, Request, Silent
 from drivers.modbus.link import comm_params, line_of
-from drivers.modbus.wire import Wire
+from drivers.modbus.wire import Wire, transactions
 from gateway.domain.site import Link
 
 UNITS = range(1, 248)
@@ -41,7 +41,7 @@ async def scan(
     link: Link, units: Iterable[int] = UNITS, timeout_ms: int = TIMEOUT_MS
 ) -> AsyncIterator[FoundUnit]:
     """Every unit that answers, as it is found. Raises LinkLost."""
-    wire = Wire(comm_params(link), line_of(link), lambda: None)
+    wire = Wire(comm_params(link), line_of(link), lambda: None, transactions())
     try:
         await wire.open()
         for unit in units:

@@ -5,8 +5,8 @@ Rules:
 - An answer is taken only from the unit asked, for the transaction asked, with the function and
   length that the request implies. Anything else is `Garbage`, or skipped while the answer may
   still come (an answer to a request that was given up, noise before a frame). Transactions are
-  not numbered one after the other, nor alike on each connection: a device that is off by one, or
-  answers what it was asked on the one before, would answer another question.
+  numbered by `transactions`, over all connections of a link: a device that is off by one, or says
+  late what it was asked on the connection before, answers no other question.
 - On a serial line a frame begins only after 3.5 characters of quiet, and after a request that
   failed only once the line has been quiet long enough for an adapter to deliver what is late.
 - pymodbus carries the bytes and makes the frames; its own transactions are not used, since they
@@ -16,7 +16,7 @@ Rules:
 import asyncio
 import select
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +36,7 @@ from drivers.modbus.frames import (
 
 ADAPTER_LATENCY_S = 0.02  # USB adapters hold bytes back for up to 16 ms
 NEVER_QUIET_S = 0.3
+TRANSACTIONS = 0xFFFF  # their numbers: 1 to this
 TRANSACTION_STEP = 7_919  # far from what a device that miscounts is off by
 LENGTHS = range(2, 255)  # what a Modbus TCP header may say
 RTU_OVERHEAD = 3  # unit and CRC
@@ -54,13 +55,20 @@ class Line:
         return max(3.5 * self.character_s, 0.00175) if self.character_s else 0.0
 
 
+def transactions(first: int = 1) -> Iterator[int]:
+    """Numbers for requests from `first` on, for ever; none again before all others were used."""
+    while True:
+        yield first
+        first = (first + TRANSACTION_STEP - 1) % TRANSACTIONS + 1
+
+
 class Wire(ModbusProtocol):
-    """A connection. `lost` is called when it breaks; `answers` counts what was answered."""
+    """A connection. `lost` is called when it breaks."""
 
     def __init__(
-        self, params: CommParams, line: Line, lost: Callable[[], None], first: int = 1
+        self, params: CommParams, line: Line, lost: Callable[[], None], numbers: Iterator[int]
     ) -> None:
-        """`first` is the number of its first transaction."""
+        """`numbers` are those of the `transactions` of its link."""
         super().__init__(params, is_server=False)
         framer = FramerRTU if line.rtu else FramerSocket
         self._framer: FramerBase = framer(DecodePDU(False))
@@ -68,7 +76,8 @@ class Wire(ModbusProtocol):
         self._on_lost = lost
         self._request: Request | None = None
         self._unit = 0
-        self._transaction = first - TRANSACTION_STEP
+        self._numbers = numbers
+        self._transaction = 0
         self._noise = ""
         self._answer: asyncio.Future[bytes] | None = None
         self.why = "not connected"  # or why not any more
@@ -106,7 +115,7 @@ class Wire(ModbusProtocol):
         if not self.transport:
             raise Unsent(self.why)
         self._request, self._unit, self._noise = request, unit, ""
-        self._transaction = (self._transaction + TRANSACTION_STEP - 1) % 0xFFFF + 1
+        self._transaction = next(self._numbers)
         answer = self._answer = self.loop.create_future()
         self.send(self._framer.encode(request.pdu, unit, self._transaction))
         timer = self.loop.call_later(timeout_s, self._expire)

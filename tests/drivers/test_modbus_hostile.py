@@ -160,6 +160,36 @@ async def test_a_late_answer_is_never_taken_for_the_next_question(
         assert listener.edges == []
 
 
+async def test_what_was_asked_on_an_earlier_connection_is_not_answered_on_this_one(
+    server: TcpServer, unit: Unit, listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There are few numbers, and all that were ever asked come again before what is asked now."""
+    monkeypatch.setattr("drivers.modbus.wire.TRANSACTIONS", 255)
+    monkeypatch.setattr("drivers.modbus.wire.TRANSACTION_STEP", 79)
+    monkeypatch.setattr("drivers.modbus.driver.RECONNECT_MAX_MS", 10)
+    unit.discrete = [False] * 8
+    asked: list[bytes] = []
+
+    async def frame(header: bytes, pdu: bytes, writer: asyncio.StreamWriter) -> None:
+        reply = server.answer(header[6], pdu)
+        assert reply is not None
+        false = reply[:2] + b"\xff" * (len(reply) - 2)
+        for earlier in asked:
+            writer.write(framed(earlier + header[2:], false))
+        writer.write(framed(header, reply))
+        asked.append(header[:2])
+        if len(asked) % 3 == 0:
+            writer.close()
+
+    server.frame = frame  # type: ignore[method-assign]  # a host that drops and remembers
+    async with running(setup(tcp_link(server.port), [BOARD], listener, CALL)):
+        await until(lambda: server.connections >= 30, 15.0)
+    on = [one for one in listener.readings if one.ref == PointRef("board", "input_1") and one.value]
+    assert on == []
+    assert listener.value("board/input_1") is False
+    assert listener.edges == []
+
+
 async def test_a_unit_that_answers_keeps_the_connection_for_another_that_never_does(
     server: TcpServer, unit: Unit, listener: Listener
 ) -> None:

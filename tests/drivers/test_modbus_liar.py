@@ -170,7 +170,9 @@ class Honest(TcpServer):
 
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Waits that make a liar harmless are cut to a hundredth: it shall have its say."""
+    """Waits that make a liar harmless are cut to a hundredth, and so are the numbers it may hit."""
+    monkeypatch.setattr("drivers.modbus.wire.TRANSACTIONS", 655)
+    monkeypatch.setattr("drivers.modbus.wire.TRANSACTION_STEP", 504)
     monkeypatch.setattr("drivers.modbus.schedule.FIRST_WAIT_MS", 2)
     monkeypatch.setattr("drivers.modbus.schedule.TOO_LATE_MS", 10)
     monkeypatch.setattr("drivers.modbus.schedule.GROUP_WAIT_MAX_MS", 10)

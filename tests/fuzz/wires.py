@@ -15,7 +15,7 @@ from config.profiles import load_profiles
 from drivers.codec import Table
 from drivers.modbus import frames
 from drivers.modbus.bus import bus_devices
-from drivers.modbus.wire import Line, Wire
+from drivers.modbus.wire import Line, Wire, transactions
 from drivers.registry import kinds
 from gateway.domain.errors import DeviceError
 from gateway.domain.profile import Profile
@@ -87,7 +87,7 @@ def _loop() -> asyncio.AbstractEventLoop:
 
 async def _exchange(request: frames.Request, said: bytes, rtu: bool, step: int) -> None:
     params = CommParams(comm_type=CommType.TCP, host="here", port=1)
-    wire = Wire(params, Line(rtu=rtu), lambda: None)
+    wire = Wire(params, Line(rtu=rtu), lambda: None, transactions())
     wire.connection_made(Pipe())
     asked = asyncio.ensure_future(wire.exchange(UNIT, request, 0.0))
     await asyncio.sleep(0)
