@@ -121,6 +121,7 @@ PROOFS: dict[str, Part] = {
         [*PYTEST, "tests/api/test_any_request.py"],
         lane="waits",
         sizes={"PROOF_API_EXAMPLES": "300"},
+        gives_way=True,
     ),
     "flood": replace(PARTS["flood"], budget=300, sizes={"PROOF_FLOOD_CALLS": "200"}),
     "world": replace(WORLDS, sizes={"PROOF_SEEDS": "1460"}),
