@@ -34,6 +34,7 @@ LONG = SOAK_S >= HOUR_S / 2
 HELD_S = "0.1"
 GROWS_MB_H = 1.0
 GROWS_MB = 8.0  # in a minute, where a slope says nothing
+FEW = 3  # of what a request or two have open
 
 
 @pytest.fixture
@@ -155,16 +156,18 @@ async def test_nothing_grows_and_nothing_holds_the_loop(
     by_itself = [(a_s, b_s) for a_s, b_s in held if not any(a_s < t < b_s for t in stood)]
     print(f"{life.visits} visits, {life.calls} calls, {life.asked} questions in {SOAK_S} s;")
     print(f"memory {first.rss_mb:.1f} → {last.rss_mb:.1f} MB, {slope * HOUR_S:+.2f} MB/h;")
-    print(f"descriptors {first.descriptors} → {last.descriptors}, tasks {first.tasks} →", end=" ")
-    print(f"{last.tasks}; the loop was late by over {HELD_S} s {late} times,")
+    descriptors = floors([one.descriptors for one in warm])
+    tasks = floors([one.tasks for one in warm])
+    print(f"descriptors {descriptors[0]} → {descriptors[1]}, tasks {tasks[0]} → {tasks[1]};")
+    print(f"the loop was late by over {HELD_S} s {late} times,")
     print(
         f"and held between {len(held)} looks, {len(by_itself)} of them while the machine went on;"
     )
     print(f"that stood still {len(stood)} times; the longest hold: {last.held_s_max:.3f} s")
     assert life.visits > SOAK_S / 20
     assert life.calls > SOAK_S / 20
-    assert flat([one.descriptors for one in warm])
-    assert flat([one.tasks for one in warm])
+    assert abs(descriptors[1] - descriptors[0]) <= FEW
+    assert abs(tasks[1] - tasks[0]) <= FEW
     assert not by_itself, [(a_s - looks[0].at_s, b_s - looks[0].at_s) for a_s, b_s in by_itself]
     if LONG:
         assert slope * HOUR_S < GROWS_MB_H
@@ -182,7 +185,7 @@ def held_within(looks: list[Look]) -> list[tuple[float, float]]:
     ]
 
 
-def flat(found: list[int]) -> bool:
-    """In the last third as in the first, but for what a request more or less has open."""
+def floors(found: list[int]) -> tuple[int, int]:
+    """The least in the first third and in the last: what is open while least is asked."""
     third = max(1, len(found) // 3)
-    return abs(statistics.median(found[-third:]) - statistics.median(found[:third])) <= 3
+    return min(found[:third]), min(found[-third:])
