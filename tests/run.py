@@ -41,14 +41,14 @@ class Part:
     command: list[str]
     lane: str = "computes"
     sizes: Mapping[str, str] = field(default_factory=dict)
-    gives_way: bool = False  # as all that only computes does
+    gives_way: bool = False  # to whoever wakes
 
 
 # Python compiles a file once, and not for each of the hundreds of processes of a run.
 ENVIRONMENT = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
 LAST_WORDS = 12  # lines of a part that failed, told again under the table
-COMPUTING = ("computes", "also computes")
-LANES = (*COMPUTING, "waits", "also waits", "soaks")
+NICED = ("computes", "also computes")
+LANES = (*NICED, "waits", "also waits", "soaks")
 
 PARTS: dict[str, Part] = {
     "speed": Part(180, [str(BIN / "python"), "-m", "benchmarks.world"], lane="alone"),
@@ -98,7 +98,12 @@ PARTS: dict[str, Part] = {
 }
 
 # With an hour of all else beside them they have so little of a processor that one takes minutes.
-WORLDS = replace(PARTS["world"], budget=7_200, command=[*PARTS["world"].command, "--timeout=1800"])
+WORLDS = replace(
+    PARTS["world"],
+    budget=7_200,
+    command=[*PARTS["world"].command, "--timeout=1800"],
+    gives_way=True,
+)
 
 # An hour or two, by what the processor is worth: only what has another size than above, or is not
 # there.
@@ -128,7 +133,7 @@ PROOFS: dict[str, Part] = {
     "other worlds": replace(
         WORLDS, lane="also computes", sizes={"PROOF_SEEDS": "1460", "PROOF_FIRST_SEED": "1460"}
     ),
-    "truth": replace(PARTS["truth"], budget=900, sizes={"PROOF_TRUTHS": "10"}),
+    "truth": replace(PARTS["truth"], budget=900, sizes={"PROOF_TRUTHS": "10"}, gives_way=True),
     "soak": replace(PARTS["soak"], budget=3_700, lane="soaks", sizes={"PROOF_SOAK_S": "3600"}),
     "power cuts": replace(
         PARTS["power cuts"], budget=2_400, sizes={"PROOF_CUTS": "100000"}, gives_way=True
@@ -195,16 +200,15 @@ def _run_lane(parts: Mapping[str, Part], lane: str) -> list[Row]:
 
 def _run(name: str, part: Part) -> tuple[Row, str]:
     began = time.monotonic()
-    gives_way = part.gives_way or part.lane in COMPUTING
     with subprocess.Popen(
-        ["nice", *part.command] if gives_way else part.command,
+        ["nice", *part.command] if part.lane in NICED else part.command,
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         env={**ENVIRONMENT, **part.sizes},
     ) as process:
         assert process.stdout is not None
-        if gives_way:
+        if part.gives_way:
             _give_way(process.pid)
         said = process.stdout.read().decode(errors="replace")
         _, status, usage = os.wait4(process.pid, 0)
@@ -219,7 +223,7 @@ def _give_way(pid: int) -> None:
 
     With two threads of a gateway that hand the interpreter's lock to and fro, slices add up.
     """
-    with suppress(AttributeError, OSError):  # not Linux, or not allowed: nice it is
+    with suppress(AttributeError, OSError):  # not Linux, or not allowed
         os.sched_setscheduler(pid, os.SCHED_IDLE, os.sched_param(0))
 
 
