@@ -36,15 +36,13 @@ class LoopMonitor:
         self._queued_ms = 0.0
         self._said_s = float("-inf")
         self._unsaid: tuple[float, float] | None = None  # held and late, of the longest since then
-        self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._queue = RunQueue()
 
     def start(self) -> None:
         """Begin, in the loop that runs and in its thread."""
-        self._loop = asyncio.get_running_loop()
         self._queue.open()
-        self._plan(self._loop)
+        self._plan(asyncio.get_running_loop())
 
     def stop(self) -> None:
         """End; what was seen stays."""
