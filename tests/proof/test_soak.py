@@ -58,7 +58,7 @@ class Life:
     def __init__(self, here: Court) -> None:
         self.here = here
         self.turns = asyncio.Lock()  # a crowd's descriptors are nothing that stays
-        self.visits = self.calls = self.asked = self.synced = self.heard = 0
+        self.visits = self.calls = self.asked = self.synced = 0
         tokens = ApiTokens(here.data)
         self.desk = tokens.add("Dora", Role.DESK, here.now_ms())
         self.technician = tokens.add("Theo", Role.TECHNICIAN, here.now_ms())
